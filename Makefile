@@ -1,0 +1,43 @@
+# Forwards to meson and scripts/; everything that decides is there.
+.PHONY: all build run test check check-tsan check-clients lint format fuzz-smoke bench clean install-build install-test
+
+all: build
+
+install-build:
+	@scripts/install.sh build
+
+install-test:
+	@scripts/install.sh test
+
+build: install-build
+	@scripts/build.sh release
+
+run: build
+	build/sockudo --config config/demo.json
+
+test:
+	@scripts/test.sh
+
+check: install-test
+	@scripts/check.sh
+
+check-tsan: install-test
+	@scripts/check-tsan.sh
+
+check-clients: install-test build
+	@tests/clients/run.sh build/sockudo
+
+lint:
+	@scripts/lint.py
+
+format:
+	@scripts/format.sh
+
+fuzz-smoke: install-test
+	@scripts/fuzz-smoke.sh
+
+bench: build
+	@scripts/bench.sh
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz
