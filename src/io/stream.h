@@ -1,0 +1,135 @@
+/* io/stream.h - the socket phase of every connection: descriptor, handle, input rest, output.
+ *
+ * A pool belongs to a worker: slots of one size, of which struct stream is the first member. HTTP
+ * and WebSocket connections are its users; an upgrade changes the user, the slot stays.
+ *
+ * Nature   one thread (the loop's)
+ * Input    read into the pool's buffer and parsed there; what the user leaves is kept and comes
+ *          again in front of the next bytes
+ * Output   marked by stream_send, written in the flush of the turn, each stream once, at most
+ *          STREAM_FLUSH_SLICE writes a turn; what the kernel refuses waits in a queue of its own
+ * Limits   STREAM_READ bytes per stream and turn; the rest a user may leave: STREAM_REST bytes;
+ *          unsent output: struct stream_limits, judged on what the kernel refused (design §5)
+ */
+#ifndef IO_STREAM_H
+#define IO_STREAM_H
+
+#include "io/loop.h"
+#include "io/sequence.h"
+
+enum {
+    STREAM_READ = 64 * 1024,
+    STREAM_REST = 48 * 1024,
+    STREAM_FLUSH_SLICE = 1000,
+    STREAM_LINGER_MS = 5000,
+};
+
+struct stream;
+struct stream_pool;
+/* What a user does; every slot is mandatory. The stream may be closed inside any of them. */
+struct stream_user {
+    /* Bytes in[0..n), which may be changed. Returns how many are used up; the rest comes again.
+     * Set *more when work was left for the next turn although bytes lie there. */
+    size_t (*data)(struct stream *s, char *in, size_t n, bool *more);
+    void (*timer)(struct stream *s);   /* the deadline of stream_deadline has passed */
+    void (*gone)(struct stream *s);    /* end of file, error, reset: clean up; the slot is freed next */
+    void (*full)(struct stream *s);    /* a limit's worth is unsent (limits apply only if set) */
+    void (*drained)(struct stream *s); /* everything queued has left */
+};
+
+struct stream_queue; /* what the kernel refused */
+struct stream_rest;
+
+struct stream {
+    const struct stream_user *user;
+    struct sequence *out;       /* not yet tried */
+    struct stream_queue *queue; /* tried and refused; then `out` is NULL */
+    struct stream_rest *rest;
+    struct timer timer;
+    struct stream_pool *pool;
+    int fd;
+    uint32_t slot, generation;
+    bool dirty : 1;      /* on the pool's flush list */
+    bool again : 1;      /* on the pool's list of the next turn */
+    bool paused : 1;     /* no reading */
+    bool want_write : 1; /* EPOLLOUT is armed */
+    bool ending : 1;     /* close when drained; input is dropped */
+    bool shut : 1;       /* our side is shut down, we wait for the peer's end */
+    bool over : 1;       /* on the list of full streams */
+    bool limited : 1;    /* limits are judged */
+    bool deflate : 1;    /* permessage-deflate was agreed */
+    bool reset : 1;      /* cut with RST when the linger time ends */
+};
+
+struct stream_limits {
+    uint32_t max_messages; /* 0: none */
+    size_t max_bytes;      /* 0: none */
+    bool drop_when_full;   /* leave out droppable frames instead of calling full() */
+};
+
+struct stream_pool {
+    struct loop *loop;
+    struct stream_limits limits;
+    struct sequence root;
+    size_t item_size;
+    char **chunks;
+    uint32_t chunk_count;
+    uint32_t *free_slots, free_count, free_cap;
+    uint32_t *freed, freed_count, freed_cap; /* reusable after the turn */
+    uint32_t slots_made, live;
+    struct handle_list {
+        uint32_t (*v)[2]; /* slot, generation */
+        uint32_t n, cap, head;
+    } dirty, again, over;
+    char *buffer;
+    uint16_t worker;
+    uint64_t dropped; /* frames left out for slow readers */
+};
+
+void stream_pool_init(struct stream_pool *p, struct loop *l, uint16_t worker, size_t item_size);
+/* Closes what is open without calling users. */
+void stream_pool_finish(struct stream_pool *p);
+/* A slot for a connected, non-blocking descriptor, which is taken. NULL: epoll refused, fd closed.
+ * The bytes behind struct stream are zero. */
+struct stream *stream_open(struct stream_pool *p, int fd, const struct stream_user *user);
+struct stream *stream_at(struct stream_pool *p, uint32_t slot); /* NULL if free */
+struct stream *stream_find(struct stream_pool *p, struct handle h);
+static inline struct handle stream_handle(const struct stream *s)
+{
+    return (struct handle){.slot = s->slot, .worker = s->pool->worker, .generation = s->generation};
+}
+/* Calls fn for each live stream; fn may close it. */
+void stream_each(struct stream_pool *p, void (*fn)(struct stream *s, void *ctx), void *ctx);
+
+/* Appends; f is referenced, not taken. Nothing after stream_end. */
+void stream_send(struct stream *s, struct frame *f);
+/* Something waits in user space, tried or not. */
+bool stream_has_output(const struct stream *s);
+bool stream_is_blocked(const struct stream *s); /* the kernel refused some */
+/* No more reading until stream_resume; bytes at hand are kept. */
+void stream_pause(struct stream *s);
+void stream_resume(struct stream *s);
+/* Looks at kept bytes again in the next turn. */
+void stream_again(struct stream *s);
+void stream_deadline(struct stream *s, int64_t due_ms);
+/* Sends what is queued, then shuts down and closes; at most linger_ms (then RST if `reset`). The
+ * user hears `gone` at the end. */
+void stream_end(struct stream *s, int64_t linger_ms);
+/* Throws unsent output away, except a frame whose first bytes have left. */
+void stream_drop_output(struct stream *s);
+/* Closes now, without `gone`. */
+void stream_close(struct stream *s);
+
+/* For the owner of the loop. */
+void stream_ready(struct stream_pool *p, uint64_t key, uint32_t epoll_events);
+bool stream_pool_again(struct stream_pool *p);
+bool stream_pool_flush(struct stream_pool *p);
+/* Calls full() for the streams that passed a limit since; after a walk over subscribers. */
+void stream_pool_judge(struct stream_pool *p);
+static inline struct stream *stream_of_timer(struct timer *t)
+{
+    return CONTAINER_OF(t, struct stream, timer);
+}
+void stream_timer(struct stream *s);
+
+#endif
