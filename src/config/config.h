@@ -1,0 +1,133 @@
+/* config/config.h - what the operator wants: defaults, one file, the environment, checked.
+ *
+ * Nature   config_load reads files and answers once, on the main thread; the result is immutable
+ * Limits   file up to 16 MiB, CONFIG_APPS_MAX apps
+ * Source   spec/configuration.md; every key is a row of config/options.def
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "app/app.h"
+#include "config/args.h"
+
+enum { CONFIG_FILE_MAX = 16 << 20, CONFIG_APPS_MAX = 100000 };
+
+/* Every option of options.def by name: OPT_port, OPT_cache_memory_ttl … */
+enum option {
+#define OPTION(id, ...) OPT_##id,
+#include "config/options.def"
+#undef OPTION
+    OPTION_COUNT
+};
+
+/* Where a value came from; higher wins. */
+enum config_source { FROM_DEFAULT, FROM_FILE, FROM_ENV };
+
+struct value; /* config/tree.h */
+struct option_value {
+    enum config_source source;
+    bool is_null; /* an optional one that is not set */
+    bool b;
+    int64_t i; /* every integer type; octal modes as their number */
+    double f;
+    str s;
+    str *list; /* STR_LIST */
+    size_t list_count;
+    const struct value *tree; /* TREE: as written, NULL if absent */
+};
+
+/* What load says besides success: in order, each once, never with a secret in it. */
+struct config_message {
+    enum { SAY_INFO, SAY_WARN, SAY_ERROR } level;
+    char *text;
+};
+struct config_report {
+    struct config_message *messages;
+    size_t count, cap;
+    size_t warnings, errors;
+};
+
+struct config {
+    arena memory; /* every slice below */
+    str file;     /* path of the file that was read; empty: none */
+
+    /* process */
+    str host;
+    uint16_t port;
+    uint32_t workers; /* 0: CPUs this process may use */
+    bool debug;
+    str process_id; /* empty: choose one */
+    bool io_uring_auto;
+    uint64_t shutdown_grace_period_s;
+    uint64_t health_check_timeout_ms;
+    struct {
+        bool colors, include_target, json;
+        str filter; /* RUST_LOG and its relatives; empty: by debug */
+    } log;
+
+    /* connections */
+    uint32_t max_connections; /* 0: no limit */
+    uint64_t activity_timeout_s;
+    uint64_t user_authentication_timeout_s;
+    uint32_t websocket_max_payload_kb;
+    struct {
+        uint64_t max_messages, max_bytes; /* outbound queue; 0: no limit */
+        bool disconnect_on_buffer_full;
+        uint64_t max_message_size, max_frame_size; /* inbound, bytes */
+        uint64_t max_backpressure;
+        bool compression;
+    } websocket;
+
+    /* HTTP */
+    struct {
+        uint32_t request_limit_in_mb;
+        bool usage_enabled;
+        str usage_token; /* empty: none */
+    } http_api;
+    struct {
+        bool credentials;
+        bool any_origin;
+        str *origins, *methods, *headers;
+        size_t origin_count, method_count, header_count;
+    } cors;
+    struct {
+        bool enabled;
+        str path;
+        uint32_t mode;
+    } unix_socket;
+    struct {
+        bool enabled;
+        str cert_path, key_path, passphrase;
+    } ssl;
+
+    /* families */
+    str app_driver, cache_driver, queue_driver, adapter_driver;
+    struct {
+        uint64_t ttl_s, max_capacity;
+    } cache_memory;
+    uint64_t channel_cache_ttl_s;
+    struct {
+        uint64_t ungraceful_timeout_s;
+    } presence;
+
+    /* apps, each with one reference that config_finish gives back */
+    struct app **apps;
+    size_t app_count;
+
+    struct option_value values[OPTION_COUNT]; /* everything, for what has no member above */
+};
+
+/* Reads, checks and fills *c and *r. On false *e is the one line for the operator, *c is finished
+ * already; *r stays readable either way. With args->check_only what this build does not serve yet
+ * is a warning, otherwise an error.
+ * Errors   ERR_CONFIG */
+NODISCARD bool config_load(const struct config_args *args, char **environ_list, struct config *c,
+                           struct config_report *r, struct err *e);
+void config_finish(struct config *c);
+
+void config_report_init(struct config_report *r);
+void config_report_finish(struct config_report *r);
+/* Prints every message as "config: LEVEL: TEXT" lines. */
+void config_report_print(const struct config_report *r, int fd);
+
+#endif
