@@ -72,8 +72,9 @@ struct ws_event {
 /* Takes bytes from the front of in[0..n), at most one frame, and says in *used how many. It writes
  * into `in` (unmasking). A message in one frame that has arrived whole is a slice of `in`. Of an
  * incomplete data frame all bytes are taken; an incomplete head or control frame is left.
- * Invalid UTF-8 in a text is WS_BAD as soon as its bad byte is in `in`; if the message is compressed,
- * when it is complete. Every frame, also an empty one, ends a call: callers count calls. */
+ * Invalid UTF-8 in a text is WS_BAD as soon as its bad byte is in `in`; if the message is
+ * compressed, when it is complete. Every frame, also an empty one, ends a call: callers count
+ * calls. */
 enum ws_item ws_read(struct ws_reader *r, const struct ws_limits *lim, char *in, size_t n,
                      size_t *used, struct ws_event *ev);
 
