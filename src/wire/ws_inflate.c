@@ -77,13 +77,16 @@ bool deflate_message(struct buf *out, str in, int window_bits)
     z_stream *z = deflater_ready(window_bits);
     /* The bound is for Z_FINISH; an empty stored block more is at most 6 bytes. */
     size_t room = smaller(deflateBound(z, (uLong)in.n) + 16, out->max - out->n);
-    char *to = buf_room(out, room);
-    if (!to)
+    if (room == 0) {
+        out->full = true;
         return false;
+    }
+    char *to = buf_room(out, room);
+    CHECK(to);
     give_input(z, in.p, in.n);
     z->next_out = (unsigned char *)to;
     z->avail_out = (uInt)room;
-    if (room == 0 || deflate(z, Z_SYNC_FLUSH) != Z_OK || z->avail_out == 0) {
+    if (deflate(z, Z_SYNC_FLUSH) != Z_OK || z->avail_out == 0) {
         out->full = true;
         return false;
     }
@@ -156,7 +159,9 @@ enum inflate inflate_message(struct buf *out, str in)
     if (in.n == 0)
         return INFLATE_OK;
     z_stream *z = inflater_ready();
-    (void)buf_room(out, smaller(in.n * 2 + 64, out->max - out->n));
+    size_t guess = smaller(in.n * 2 + 64, out->max - out->n);
+    if (guess)
+        CHECK(buf_room(out, guess));
     bool ended = false;
     give_input(z, in.p, in.n);
     enum inflate rc = inflate_all(z, out, &ended);
