@@ -1,0 +1,34 @@
+/* app/app.c - making and counting app records. */
+#include "app/app.h"
+
+#include <stdlib.h>
+
+struct app *app_create(void)
+{
+    struct app *a = mem_zero(sizeof *a);
+    a->refs = 1;
+    a->enabled = true;
+    a->decay_seconds = 1;
+    a->message_rate.max_attempts = 60;
+    a->message_rate.decay_seconds = 60;
+    a->max_channel_name = APP_NAME_LENGTH_DEFAULT;
+    a->max_event_name = APP_NAME_LENGTH_DEFAULT;
+    return a;
+}
+
+struct app *app_ref(struct app *a)
+{
+    __atomic_fetch_add(&a->refs, 1, __ATOMIC_RELAXED);
+    return a;
+}
+
+void app_unref(struct app **a)
+{
+    struct app *gone = *a;
+    *a = NULL;
+    if (gone == NULL || __atomic_sub_fetch(&gone->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    explicit_bzero((void *)(uintptr_t)gone->secret.p, gone->secret.n);
+    arena_finish(&gone->memory);
+    free(gone);
+}

@@ -1,0 +1,34 @@
+/* app/app_live.h - what of an app lives on across records: its connection count.
+ *
+ * Nature   any thread. Quotas are atomic reserves: add, compare, undo (design §4)
+ * Limits   one entry per app id ever connected to; known apps only
+ */
+#ifndef APP_APP_LIVE_H
+#define APP_APP_LIVE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/base.h"
+
+struct app_live {
+    struct app_live *next;
+    _Atomic int64_t connections; /* admitted ones */
+    size_t id_n;
+    char id[];
+};
+struct app_lives {
+    pthread_mutex_t lock;
+    struct app_live *buckets[256];
+};
+
+void app_lives_init(struct app_lives *l);
+void app_lives_finish(struct app_lives *l);
+/* Never NULL; lives until app_lives_finish. */
+struct app_live *app_live_get(struct app_lives *l, str id);
+
+/* Takes one of `max` places (0 or less: unlimited). */
+NODISCARD bool quota_take(_Atomic int64_t *count, int64_t max);
+void quota_give(_Atomic int64_t *count);
+
+#endif

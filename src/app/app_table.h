@@ -1,0 +1,31 @@
+/* app/app_table.h - a worker's apps: the record in use and the signing context of its secret.
+ *
+ * Nature   one worker's thread. Connections hold entries; a newer record of the app is swapped in
+ *          between turns or when a look-up brings it
+ */
+#ifndef APP_APP_TABLE_H
+#define APP_APP_TABLE_H
+
+#include "app/app.h"
+#include "app/app_live.h"
+#include "base/crypto.h"
+
+struct app_entry {
+    struct app_entry *next;
+    struct app *app;
+    struct hmac *hmac; /* of app->secret */
+    struct app_live *live;
+    uint32_t connections; /* of this worker */
+};
+struct app_table {
+    struct app_lives *lives;
+    struct app_entry *buckets[64];
+};
+
+void app_table_init(struct app_table *t, struct app_lives *lives);
+void app_table_finish(struct app_table *t);
+/* The entry of a record that a look-up gave; takes the reference. A record that differs from the
+ * one in use replaces it. The entry lives until app_table_finish. */
+struct app_entry *app_table_take(struct app_table *t, struct app **app);
+
+#endif
