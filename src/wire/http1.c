@@ -11,15 +11,34 @@
 
 enum { TOKEN = 1, HOST = 2 };
 
-/* Characters of a token, and of a Host value: names, IPv4 and IPv6 addresses, a port. */
+/* Characters of a token, and of a Host value: names, IPv4 and IPv6 addresses, a port. A name may
+ * have a comma, but one rather tells that two values were joined. */
 static const uint8_t byte_class[256] = {
-    ['0' ... '9'] = TOKEN | HOST, ['A' ... 'Z'] = TOKEN | HOST, ['a' ... 'z'] = TOKEN | HOST,
-    ['!'] = TOKEN | HOST, ['$'] = TOKEN | HOST, ['%'] = TOKEN | HOST, ['&'] = TOKEN | HOST,
-    ['\''] = TOKEN | HOST, ['*'] = TOKEN | HOST, ['+'] = TOKEN | HOST, ['-'] = TOKEN | HOST,
-    ['.'] = TOKEN | HOST, ['_'] = TOKEN | HOST, ['~'] = TOKEN | HOST,
-    ['#'] = TOKEN, ['^'] = TOKEN, ['`'] = TOKEN, ['|'] = TOKEN,
-    ['('] = HOST, [')'] = HOST, [','] = HOST, [':'] = HOST, [';'] = HOST, ['='] = HOST,
-    ['['] = HOST, [']'] = HOST,
+    ['0' ... '9'] = TOKEN | HOST,
+    ['A' ... 'Z'] = TOKEN | HOST,
+    ['a' ... 'z'] = TOKEN | HOST,
+    ['!'] = TOKEN | HOST,
+    ['$'] = TOKEN | HOST,
+    ['%'] = TOKEN | HOST,
+    ['&'] = TOKEN | HOST,
+    ['\''] = TOKEN | HOST,
+    ['*'] = TOKEN | HOST,
+    ['+'] = TOKEN | HOST,
+    ['-'] = TOKEN | HOST,
+    ['.'] = TOKEN | HOST,
+    ['_'] = TOKEN | HOST,
+    ['~'] = TOKEN | HOST,
+    ['#'] = TOKEN,
+    ['^'] = TOKEN,
+    ['`'] = TOKEN,
+    ['|'] = TOKEN,
+    ['('] = HOST,
+    [')'] = HOST,
+    [':'] = HOST,
+    [';'] = HOST,
+    ['='] = HOST,
+    ['['] = HOST,
+    [']'] = HOST,
 };
 
 static bool is_class(char c, int class)

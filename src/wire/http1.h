@@ -99,7 +99,8 @@ struct http1_answer {
     str more;             /* complete fields made with http1_field */
 };
 
-/* Writes status line, fields and the empty line; the body is up to the caller. False: `out` full. */
+/* Writes status line, fields and the empty line; the body is up to the caller. False: `out` full.
+ */
 bool http1_response(struct buf *out, const struct http1_answer *a);
 
 /* Adds "name: value\r\n". False and nothing written if the value has a control byte other than

@@ -17,9 +17,9 @@ struct ws_handshake {
     str text;   /* body of a refusal, static */
 
     /* 101 only */
-    char accept[28]; /* Sec-WebSocket-Accept, no NUL */
-    str protocol;    /* first offered subprotocol, empty: none */
-    bool deflate;    /* permessage-deflate agreed, both sides without context takeover */
+    char accept[28];        /* Sec-WebSocket-Accept, no NUL */
+    str protocol;           /* first offered subprotocol, empty: none */
+    bool deflate;           /* permessage-deflate agreed, both sides without context takeover */
     int server_window_bits; /* 9..15, what we compress with; 15 without deflate */
     bool names_window_bits; /* the offer named server_max_window_bits, so the answer does */
 };

@@ -23,7 +23,8 @@ static void read_body(str in, size_t step, struct body *b)
         b->p = http1_chunks_read(&c, rest, &n, &data);
         CHECK(n > 0 && n <= rest.n && data.n <= n);
         CHECK(b->p == PARSE_MORE || data.n == 0);
-        CHECK(buf_add(&b->text, data));
+        if (data.n)
+            CHECK(buf_add(&b->text, data));
         b->used += n;
     }
 }

@@ -53,8 +53,9 @@ static void ws1_accepted(void **state)
     (void)state;
     assert_true(decide_text(GOOD, "", false));
     assert_answer(ACCEPTED "\r\n");
-    assert_true(decide_text(LINE "upgrade: h2c, WebSocket\r\nconnection: keep-alive, Upgrade\r\n" KEY VERSION,
-                            "", false));
+    assert_true(decide_text(
+        LINE "upgrade: h2c, WebSocket\r\nconnection: keep-alive, Upgrade\r\n" KEY VERSION, "",
+        false));
     assert_answer(ACCEPTED "\r\n");
 }
 
@@ -77,7 +78,8 @@ static void ws3_refused(void **state)
         {LINE UPGRADE CONNECTION KEY, "Missing Sec-WebSocket-Version"},
         {LINE UPGRADE CONNECTION KEY KEY VERSION, "Invalid Sec-WebSocket-Key"},
         {LINE UPGRADE CONNECTION VERSION "Sec-WebSocket-Key:\r\n", "Invalid Sec-WebSocket-Key"},
-        {LINE UPGRADE CONNECTION VERSION "Sec-WebSocket-Key: AAAA\r\n", "Invalid Sec-WebSocket-Key"},
+        {LINE UPGRADE CONNECTION VERSION "Sec-WebSocket-Key: AAAA\r\n",
+         "Invalid Sec-WebSocket-Key"},
         {LINE UPGRADE CONNECTION VERSION "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAA===\r\n",
          "Invalid Sec-WebSocket-Key"},
         {LINE UPGRADE CONNECTION VERSION "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==A\r\n",
@@ -144,8 +146,8 @@ static void ws10_subprotocol(void **state)
 static void ws11_no_compression_by_default(void **state)
 {
     (void)state;
-    assert_true(decide_text(GOOD, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n",
-                            false));
+    assert_true(decide_text(
+        GOOD, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n", false));
     assert_false(hs.deflate);
     assert_answer(ACCEPTED "\r\n");
 }
@@ -162,7 +164,8 @@ static void deflate_offers(void **state)
         {"permessage-deflate", 15, false},
         {"permessage-deflate; client_max_window_bits", 15, false},
         {"permessage-deflate;client_max_window_bits=8", 15, false},
-        {"Permessage-Deflate ; Server_No_Context_Takeover ;\tclient_no_context_takeover", 15, false},
+        {"Permessage-Deflate ; Server_No_Context_Takeover ;\tclient_no_context_takeover", 15,
+         false},
         {"permessage-deflate; server_max_window_bits=9", 9, true},
         {"permessage-deflate; server_max_window_bits=15", 15, true},
         {"permessage-deflate; server_max_window_bits = \"10\"", 10, true},
@@ -179,7 +182,8 @@ static void deflate_offers(void **state)
         {"permessage-deflate; server_no_context_takeover; server_no_context_takeover", 0, false},
         {"permessage-deflate; server_no_context_takeover=1", 0, false},
         {"permessage-deflate; unknown", 0, false},
-        {"permessage-deflate; unknown=\"x\" , permessage-deflate; server_max_window_bits=12", 12, true},
+        {"permessage-deflate; unknown=\"x\" , permessage-deflate; server_max_window_bits=12", 12,
+         true},
         {"x-webkit-deflate-frame, bzip; a=b, permessage-deflate", 15, false},
         {"x-webkit-deflate-frame", 0, false},
         {",, permessage-deflate ,", 15, false},
@@ -202,14 +206,18 @@ static void deflate_offers(void **state)
 static void deflate_answer(void **state)
 {
     (void)state;
-    assert_true(decide_text(GOOD, "Sec-WebSocket-Extensions: x\r\n"
-                                  "Sec-WebSocket-Extensions: permessage-deflate\r\n", true));
-    assert_answer(ACCEPTED "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
-                           "client_no_context_takeover\r\n\r\n");
-    assert_true(decide_text(GOOD, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=11\r\n",
+    assert_true(decide_text(GOOD,
+                            "Sec-WebSocket-Extensions: x\r\n"
+                            "Sec-WebSocket-Extensions: permessage-deflate\r\n",
                             true));
-    assert_answer(ACCEPTED "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
-                           "client_no_context_takeover; server_max_window_bits=11\r\n\r\n");
+    assert_answer(ACCEPTED
+                  "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+                  "client_no_context_takeover\r\n\r\n");
+    assert_true(decide_text(
+        GOOD, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=11\r\n", true));
+    assert_answer(ACCEPTED
+                  "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+                  "client_no_context_takeover; server_max_window_bits=11\r\n\r\n");
 }
 
 /* SEC-7: long junk in the parsed fields neither agrees to anything nor reads outside. */
@@ -243,11 +251,11 @@ static void full_buffer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ws1_accepted),   cmocka_unit_test(ws3_refused),
-        cmocka_unit_test(ws4_version),    cmocka_unit_test(sec23_two_origins),
+        cmocka_unit_test(ws1_accepted),     cmocka_unit_test(ws3_refused),
+        cmocka_unit_test(ws4_version),      cmocka_unit_test(sec23_two_origins),
         cmocka_unit_test(ws10_subprotocol), cmocka_unit_test(ws11_no_compression_by_default),
-        cmocka_unit_test(deflate_offers), cmocka_unit_test(deflate_answer),
-        cmocka_unit_test(sec7_junk),      cmocka_unit_test(full_buffer),
+        cmocka_unit_test(deflate_offers),   cmocka_unit_test(deflate_answer),
+        cmocka_unit_test(sec7_junk),        cmocka_unit_test(full_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
