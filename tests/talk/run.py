@@ -202,6 +202,9 @@ class Talk:
         if word == "repeat":
             n, _, what = rest.partition(" ")
             return what * int(n)
+        if word == "upper":
+            key, _, digest = rest.partition(":")
+            return key + ":" + digest.upper()
         if word in ("auth", "signin", "digest"):
             return self.sign(word, rest)
         if word.endswith(".id") and word[:-3] in self.clients:
@@ -289,8 +292,11 @@ class Talk:
             for i in range(1, int(n) + 1):
                 self.values["i"] = str(i)
                 inner = Statement(rest, s.number)
-                inner.more = s.more
+                inner.more = [m for m in s.more if not m.startswith("then ")]
                 self.play(inner)
+                for m in s.more:
+                    if m.startswith("then "):
+                        self.play(Statement(m[5:], s.number))
             return None
         text = expand(text, self.look_up)
         more = [expand(m, self.look_up) for m in s.more]
@@ -298,7 +304,7 @@ class Talk:
         rest = rest.strip()
         if word == "http" or word.startswith("http["):
             return self.do_http(text, more)
-        verb = getattr(self, "do_" + word, None)
+        verb = getattr(self, "do_" + word.replace("-", "_"), None)
         if verb:
             return verb(rest, more)
         if word in self.wires:
@@ -392,6 +398,11 @@ class Talk:
         if got != int(status):
             raise Problem("the server ended with status %d" % got)
 
+    def do_exit_soon(self, rest, _more):
+        """The process ends in time, with any status."""
+        self.server.did_stop = True
+        self.server.wait_exit(float(rest))
+
     def do_log(self, rest, _more):
         """log has TEXT; log lacks TEXT"""
         how, _, what = rest.partition(" ")
@@ -424,7 +435,7 @@ class Talk:
         names = [h.partition(":")[0].lower() for h in headers]
         if body and "content-type" not in names:
             lines.append("Content-Type: application/json")
-        if (body or method == "POST") and "transfer-encoding" not in names:
+        if (body or method == "POST") and not {"transfer-encoding", "content-length"} & set(names):
             lines.append("Content-Length: %d" % len(body))
         return ("\r\n".join(lines + headers) + "\r\n\r\n").encode() + body
 
@@ -457,8 +468,9 @@ class Talk:
                    for p in query.split("&") if p]
         text = "&".join("%s=%s" % p for p in sorted(
             [(k.lower(), v) for k, v in pairs + decoded], key=lambda p: p[0]))
+        signed_path = urllib.parse.unquote(path) if "decodedpath" in options else path
         signature = hex_hmac(options.get("secret", app + "-secret"), "%s\n%s\n%s" % (
-            method, options.get("signedpath", path), text))
+            method, options.get("signedpath", signed_path), text))
         if "badsignature" in options:
             signature = ("0" if signature[0] != "0" else "1") + signature[1:]
         last = ["auth_signature=" + signature]
@@ -468,6 +480,8 @@ class Talk:
             last = ["auth_signature="]
         if options.get("twice") == "auth_signature":
             last *= 2
+        if "unsignedextra" in options:
+            wire_query.append(options["unsignedextra"])
         if "reversed" in options:
             wire_query.reverse()
         return path + "?" + "&".join(wire_query + last)
@@ -505,10 +519,14 @@ class Talk:
         verb, _, what = rest.partition(" ")
         if verb == "send":
             wire.send(json.loads(" ".join([what] + more)).encode("latin-1"))
-        elif verb == "sign":  # sign METHOD TARGET BODY, with > headers: as http, without waiting
+        elif verb in ("sign", "head"):
+            # sign METHOD TARGET BODY: as http, without waiting; head: signed for BODY, not sent
             method, target, body = (what.split(None, 2) + [""])[:3]
-            wire.send(self.request_bytes(method, target, body, {},
-                                         [m[1:].strip() for m in more if m.startswith(">")]))
+            sent = [m[1:].strip() for m in more if m.startswith(">")]
+            whole = self.request_bytes(method, target, "" if body == "-" else body, {}, sent)
+            wire.send(whole[:whole.index(b"\r\n\r\n") + 4] if verb == "head" else whole)
+        elif verb == "zeros":
+            wire.send(b"0" * int(what))
         elif verb == "response":
             words = what.split(None, 1)
             no_body = len(words) > 1 and words[1] == "nobody"
@@ -530,14 +548,14 @@ class Talk:
         what = " ".join([what.strip()] + more).strip()
         say = {">": self.say, ">>": self.say_joined, "frame": self.say_frame,
                "subscribe": self.say_subscribe, "unsubscribe": self.say_unsubscribe,
-               "signin": self.say_signin, "close": self.say_close, "reset": self.say_reset,
+               "signin": self.say_signin, "close": self.say_close, "reset": self.say_reset, "cut": self.say_cut, "silent": self.say_silent,
                "bytes": self.say_bytes}
         hear = {"<": self.hear, "<~": self.hear_later, "<none": self.hear_none,
                 "<close": self.hear_close, "<end": self.hear_end, "<ping": self.hear_control,
                 "<pong": self.hear_control, "joined": self.hear_joined,
                 "refused": self.hear_refused, "<error": self.hear_error,
                 "<established": self.hear_established, "<drain": self.hear_drain,
-                "<text": self.hear_text}
+                "<text": self.hear_text, "<none-or": self.hear_only, "<overrun": self.hear_overrun}
         if verb in say:
             return say[verb](c, what)
         if verb in hear:
@@ -595,6 +613,15 @@ class Talk:
 
     def say_reset(self, c, _what):
         c.wire.reset()
+        del self.clients[c.name]
+
+    def say_silent(self, c, _what):
+        """Will not answer a Close."""
+        c.did_close = True
+
+    def say_cut(self, c, _what):
+        """Ends TCP without a Close."""
+        c.wire.close()
         del self.clients[c.name]
 
     def next_message(self, c, want):
@@ -686,12 +713,40 @@ class Talk:
         """<error [CHANNEL] CODE TEXT-PATTERN; CHANNEL - means that the key is absent"""
         channel, code, text = what.split(None, 2)
         want = {"event": "pusher:error", "data": {"code": json.loads(code), "message": json.loads(text)}}
-        if channel != "-":
+        if channel == "*":
+            want["..."] = "*"
+        elif channel != "-":
             want["channel"] = channel
         self.hear(c, json.dumps(want), "<")
 
     def hear_established(self, c, _what, _verb):
         self.await_established(c)
+
+    def hear_only(self, c, what, _verb):
+        """Nothing but messages that match, until a fence."""
+        c.fence(self.seconds)
+        want = json.loads(what)
+        wrong = [i for i in c.queue if i[0] != "text" or not matches(want, i[1])]
+        c.queue.clear()
+        if wrong:
+            raise Problem("%s got %s" % (c.name, str(wrong)[:600]))
+
+    def hear_overrun(self, c, what, _verb):
+        """overrun CHANNEL CODE TEXT: events whose data begin 1:, 2:, 3: … without a gap, then
+        pusher:error and Close, before all of them have come."""
+        channel, code, text = what.split(None, 2)
+        number = 0
+        while True:
+            item = self.next_message(c, "<")
+            if item[0] != "text" or item[1]["event"] == "pusher:error":
+                break
+            number += 1
+            if item[1]["channel"] != channel or item[1]["data"].split(":")[0] != str(number):
+                raise Problem("a gap at event %d" % number)
+        error = {"event": "pusher:error", "data": {"code": int(code), "message": text}}
+        if item[0] != "text" or item[1] != error:
+            raise Problem("after %d events came %s" % (number, str(item)[:300]))
+        self.hear_close(c, "%s %s" % (code, json.dumps(text)), "<close")
 
     def hear_drain(self, c, _what, _verb):
         """Forgets what has come until now."""
