@@ -89,7 +89,7 @@ enum parse { PARSE_OK, PARSE_MORE, PARSE_BAD };
 struct handle {
     uint32_t slot;
     uint16_t worker;
-    uint16_t pad;
+    uint16_t tag; /* what the asker wants to hear again, e.g. which of its steps */
     uint32_t generation;
 };
 

@@ -27,7 +27,7 @@ char *buf_room(struct buf *b, size_t n)
         b->full = true;
         return NULL;
     }
-    if (b->n + n > b->cap) {
+    if (b->n + n > b->cap || !b->p) {
         size_t cap = b->cap ? b->cap * 2 : 64;
         while (cap < b->n + n)
             cap *= 2;

@@ -185,7 +185,8 @@ void loop_remove(struct loop *l, int fd)
     epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-bool loop_watch(struct loop *l, int fd, void (*fn)(void *), void *ctx, struct err *e)
+bool loop_watch(struct loop *l, int fd, void (*fn)(void *), void *ctx, uint64_t *key_out,
+                struct err *e)
 {
     CHECK(l->watch_count < LOOP_WATCHES);
     uint32_t i = l->watch_count;
@@ -194,6 +195,7 @@ bool loop_watch(struct loop *l, int fd, void (*fn)(void *), void *ctx, struct er
     l->watches[i].fn = fn;
     l->watches[i].ctx = ctx;
     l->watch_count++;
+    *key_out = WATCH_BIT | i;
     return true;
 }
 

@@ -58,8 +58,10 @@ void loop_run(struct loop *l); /* turns until l->stop */
 NODISCARD bool loop_add(struct loop *l, int fd, uint32_t epoll_events, uint64_t key, struct err *e);
 void loop_change(struct loop *l, int fd, uint32_t epoll_events, uint64_t key);
 void loop_remove(struct loop *l, int fd);
-/* A descriptor of its own with a function, for listeners and signals; for the loop's life. */
-NODISCARD bool loop_watch(struct loop *l, int fd, void (*fn)(void *ctx), void *ctx, struct err *e);
+/* A descriptor of its own with a function, for listeners; for the loop's life. *key_out serves
+ * loop_change. */
+NODISCARD bool loop_watch(struct loop *l, int fd, void (*fn)(void *ctx), void *ctx,
+                          uint64_t *key_out, struct err *e);
 
 /* Posts to another loop or to ourselves from a turn of `from`: the target is woken once, before
  * the flush. from NULL: from a thread without a loop, woken at once. */

@@ -1,0 +1,62 @@
+/* channel/local_channel.h - a worker's part of a channel: the dense array that fan-out walks.
+ *
+ * Nature   the worker's thread only; the record points to it, posts carry the pointer. It is freed
+ *          when the worker reads the marker that it posted itself under the lock when it took its
+ *          entry out of the record: every post that holds the pointer is in front of that marker
+ *          (design §4). It is never revived
+ */
+#ifndef CHANNEL_LOCAL_CHANNEL_H
+#define CHANNEL_LOCAL_CHANNEL_H
+
+#include "channel/message.h"
+#include "channel/subscriber.h"
+
+struct record;
+
+struct local_subscriber { /* the channel's end of a subscription */
+    struct subscriber *who;
+    uint64_t joined_seq; /* announcements up to this were before the subscription */
+    uint64_t events_seq; /* events up to this: the same, or less if a fetched event was held */
+    uint32_t back;       /* place in who->list */
+};
+struct local_list {
+    struct local_subscriber *v;
+    uint32_t n, cap;
+    struct local_subscriber lone;
+    uint64_t max_joined_seq;
+};
+/* A reservation whose cached event is still being fetched: keeps the newest HTTP event. */
+struct local_hold {
+    struct local_hold *next, **back;
+    uint64_t reserved_seq;
+    struct message *newest; /* NULL: none came by */
+    uint64_t newest_seq;
+};
+struct local_channel {
+    struct record *record; /* valid while the record holds our entry; NULL afterwards */
+    struct local_list subscribers;
+    struct local_list *watchers; /* hidden user channels only: online and offline */
+    struct local_hold *holds;
+    uint32_t reserved; /* reservations and subscriptions on the way */
+};
+
+struct local_channel *local_channel_create(struct record *r);
+void local_channel_destroy(struct local_channel *c);
+bool local_channel_is_empty(const struct local_channel *c);
+
+/* Puts `who` into subscribers or watchers, and a subscription into his list. */
+struct subscription *local_channel_add(struct local_channel *c, struct subscriber *who,
+                                       bool watches, uint64_t joined_seq, uint64_t events_seq);
+/* Takes his subscription out of both lists (swap-remove). */
+void local_channel_remove(struct subscriber *who, uint32_t at);
+
+void local_channel_hold(struct local_channel *c, struct local_hold *h, uint64_t reserved_seq);
+void local_channel_release(struct local_hold *h);
+
+/* Marks every subscriber who is not excluded and joined before `seq`. Nobody is closed here. */
+void local_channel_deliver(struct local_channel *c, uint16_t worker, struct message *m,
+                           uint64_t seq);
+/* The same for watchers. */
+void local_channel_tell_watchers(struct local_channel *c, struct frame *f, uint64_t seq);
+
+#endif

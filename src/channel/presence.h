@@ -1,0 +1,61 @@
+/* channel/presence.h - who is in a presence channel: users in join order and their snapshot.
+ *
+ * Nature   under the partition's lock; a snapshot that was taken is read without it
+ * Source   websocket-protocol.md §9.3
+ *
+ * The snapshot's texts are appended to, never changed: a reader holds the buffer and the length it
+ * saw. A leave makes the next snapshot start new buffers.
+ */
+#ifndef CHANNEL_PRESENCE_H
+#define CHANNEL_PRESENCE_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+
+struct member { /* one user of one channel */
+    struct member *next, *prev; /* join order */
+    struct member *chain;       /* hash bucket */
+    uint64_t hash;
+    uint32_t subscriptions; /* of this user in this channel, all workers */
+    str user_id, user_info; /* behind the struct; never change */
+    char text[];
+};
+struct presence_text { /* counted, append-only */
+    _Atomic uint32_t refs;
+    size_t n, cap;
+    char bytes[];
+};
+struct presence {
+    struct member *first, *last;
+    struct member **buckets;
+    uint32_t bucket_count, count;
+    struct presence_text *ids, *hash; /* NULL: build anew */
+};
+/* What a joiner is told: two references and their lengths. */
+struct snapshot {
+    struct presence_text *ids, *hash;
+    size_t ids_n, hash_n;
+    uint32_t count;
+};
+
+struct presence *presence_create(void);
+void presence_destroy(struct presence *p);
+struct member *presence_find(const struct presence *p, str user_id);
+/* Counts one more subscription of the user. *is_first: the user was not there. */
+struct member *presence_join(struct presence *p, str user_id, str user_info, bool *is_first);
+/* Counts one less. True: it was the last; *m is unlinked and the caller's to free(). */
+NODISCARD bool presence_leave(struct presence *p, struct member *m);
+
+void snapshot_take(struct presence *p, struct snapshot *out);
+void snapshot_release(struct snapshot *s);
+static inline str snapshot_ids(const struct snapshot *s)
+{
+    return (str){s->ids->bytes, s->ids_n};
+}
+static inline str snapshot_hash(const struct snapshot *s)
+{
+    return (str){s->hash->bytes, s->hash_n};
+}
+
+#endif

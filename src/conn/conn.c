@@ -1,0 +1,520 @@
+#include "conn/conn.h"
+
+#include <stdlib.h>
+
+#include "conn/pending.h"
+#include "conn/rate.h"
+#include "pusher/events.h"
+#include "pusher/frames.h"
+#include "pusher/socket_id.h"
+#include "wire/ws_encode.h"
+
+size_t conn_socket_id(const struct conn *c, char out[24])
+{
+    struct socket_id id = socket_id_make(0, conn_worker(c)->index, c->sub.stream.slot);
+    id.number = c->sub.number;
+    return socket_id_print(id, out);
+}
+
+/* ---- sending ---- */
+
+void conn_send(struct conn *c, str json)
+{
+    struct frame *f = ws_text_frame(json, c->sub.stream.deflate);
+    stream_send(conn_stream(c), f);
+    frame_unref(f);
+}
+
+static void send_control(struct conn *c, enum ws_opcode opcode, str payload)
+{
+    struct frame *f = ws_control_frame(opcode, payload);
+    stream_send(conn_stream(c), f);
+    frame_unref(f);
+}
+
+static struct buf *json_start(struct conn *c)
+{
+    struct buf *b = conn_worker(c)->json;
+    buf_clear(b);
+    return b;
+}
+
+void conn_error(struct conn *c, str channel, const struct wire_error *e)
+{
+    struct buf *b = json_start(c);
+    frame_error(b, channel, e->code, str_z(e->text));
+    conn_send(c, buf_str(b));
+}
+
+/* ---- farewell ---- */
+
+/* Leaves everything; from here on the connection counts nowhere. */
+static void conn_leave_all(struct conn *c)
+{
+    struct worker *w = conn_worker(c);
+    pending_finish(c);
+    bool tell = c->app && c->app->app->enable_subscription_count;
+    while (c->sub.count)
+        registry_leave(w->node->registry, w->index, &c->sub, c->sub.count - 1, tell,
+                       w->loop.now_ms);
+    c->channels = 0;
+    if (c->has_quota) {
+        quota_give(&c->app->live->connections);
+        quota_give(&w->node->connections);
+        c->app->connections--;
+        c->has_quota = false;
+    }
+    free(c->user);
+    c->user = NULL;
+}
+
+static void conn_part(struct conn *c, const struct wire_error *e, uint16_t code, str reason)
+{
+    if (c->sub.stream.ending)
+        return;
+    c->is_open = false;
+    conn_leave_all(c);
+    if (e)
+        conn_error(c, S(""), e);
+    struct frame *f = ws_close_frame(code, reason);
+    stream_send(conn_stream(c), f);
+    frame_unref(f);
+    stream_end(conn_stream(c), CONN_CLOSE_TIMEOUT_MS);
+}
+
+void conn_close(struct conn *c, const struct wire_error *e)
+{
+    conn_part(c, e, (uint16_t)e->code, str_z(e->text));
+}
+
+void conn_close_code(struct conn *c, uint16_t code, str reason)
+{
+    conn_part(c, NULL, code, reason);
+}
+
+/* ---- admission ---- */
+
+struct admission {
+    str query, origin;
+    arena memory;
+};
+
+static void admission_free(struct conn *c)
+{
+    if (!c->admission)
+        return;
+    arena_finish(&c->admission->memory);
+    free(c->admission);
+    c->admission = NULL;
+}
+
+static void refuse(struct conn *c, enum wire_error_id id)
+{
+    struct wire_error e = wire_error(id);
+    conn_close(c, &e);
+}
+
+/* Source: websocket-protocol.md §1.2. protocol=2 gets the Close alone (WS-7). */
+static bool protocol_is_fine(struct conn *c, str query)
+{
+    struct worker *w = conn_worker(c);
+    struct api_param *params;
+    size_t n = api_query_parse(query, true, &w->scratch, &params);
+    str protocol = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (str_eq(params[i].key, S("protocol")))
+            protocol = params[i].value;
+        else if (str_eq(params[i].key, S("client")))
+            c->is_java = str_eq(params[i].value, S("java-client"));
+    }
+    uint64_t v = 7;
+    if (protocol.p && (!str_u64(protocol, 255, &v) || v < 4)) {
+        struct wire_error e = wire_error_f(WIRE_UNSUPPORTED_PROTOCOL, "%.*s",
+                                           (int)(protocol.n < 32 ? protocol.n : 32), protocol.p);
+        if (v == 2 && str_eq(protocol, S("2")))
+            conn_close_code(c, (uint16_t)e.code, str_z(e.text));
+        else
+            conn_close(c, &e);
+        return false;
+    }
+    return true;
+}
+
+static bool app_is_fine(struct conn *c, struct app *app, str origin)
+{
+    if (!app->enabled)
+        refuse(c, WIRE_APP_DISABLED);
+    else if (app->allowed_origin_count &&
+             !origin_allowed(app->allowed_origins, app->allowed_origin_count, origin))
+        refuse(c, WIRE_ORIGIN_NOT_ALLOWED);
+    else
+        return true;
+    return false;
+}
+
+static bool quotas_taken(struct conn *c)
+{
+    struct node *n = conn_worker(c)->node;
+    if (!quota_take(&n->connections, n->settings.max_connections)) {
+        refuse(c, WIRE_OVER_CAPACITY);
+        return false;
+    }
+    if (!quota_take(&c->app->live->connections, c->app->app->max_connections)) {
+        quota_give(&n->connections);
+        refuse(c, WIRE_APP_OVER_QUOTA);
+        return false;
+    }
+    c->app->connections++;
+    c->has_quota = true;
+    return true;
+}
+
+static void conn_timer(struct stream *s);
+
+static void established(struct conn *c)
+{
+    struct worker *w = conn_worker(c);
+    const struct settings *set = &w->node->settings;
+    char id[24];
+    size_t n = conn_socket_id(c, id);
+    struct buf *b = json_start(c);
+    frame_established(b, str_of(id, n), (uint32_t)(set->activity_timeout_ms / 1000));
+    conn_send(c, buf_str(b));
+    c->is_open = true;
+    c->sub.stream.limited = true;
+    if (c->app->app->enable_user_authentication)
+        c->authorize_by_ms = w->loop.now_ms + set->user_authentication_timeout_ms;
+    conn_timer(conn_stream(c));
+}
+
+static void admit(struct conn *c, struct app_answer *a)
+{
+    struct worker *w = conn_worker(c);
+    if (a->err.kind != ERR_NONE) {
+        app_unref(&a->app);
+        refuse(c, WIRE_APP_LOOKUP_FAILED);
+    } else if (!a->found) {
+        refuse(c, WIRE_APP_UNKNOWN);
+    } else if (!app_is_fine(c, a->app, c->admission->origin)) {
+        app_unref(&a->app);
+    } else {
+        c->app = app_table_take(&w->apps, &a->app);
+        if (quotas_taken(c))
+            established(c);
+    }
+    admission_free(c);
+}
+
+/* The app store answers, perhaps turns later; the connection may be gone. */
+static void admit_later(struct handle asker, struct app_answer *a)
+{
+    struct stream *s = node_find(asker);
+    struct conn *c = s && s->user == &conn_stream_user ? conn_of(s) : NULL;
+    if (!c || !c->admission) {
+        app_unref(&a->app);
+        return;
+    }
+    conn_worker(c)->parked--;
+    admit(c, a);
+    if (c->is_open)
+        stream_resume(s);
+}
+
+static void ask_for_app(struct conn *c, str key)
+{
+    struct worker *w = conn_worker(c);
+    struct app_answer a = {0};
+    if (w->parked >= CONN_PARKED_MAX) {
+        refuse(c, WIRE_APP_LOOKUP_FAILED);
+        admission_free(c);
+        return;
+    }
+    if (app_by_key(w->node->apps, stream_handle(conn_stream(c)), key, &a, admit_later) == DONE) {
+        admit(c, &a);
+        return;
+    }
+    w->parked++;
+    stream_pause(conn_stream(c));
+}
+
+void conn_upgrade(struct stream *s, const struct upgrade *u)
+{
+    struct conn *c = conn_of(s);
+    struct worker *w = worker_of(s);
+    memset((char *)c + sizeof *s, 0, sizeof *c - sizeof *s);
+    s->user = &conn_stream_user;
+    s->deflate = u->deflate;
+    c->sub.number = socket_id_make(w->next_number++ * w->node->worker_count + w->index, w->index,
+                                   s->slot).number;
+    c->active_ms = w->loop.now_ms;
+    stream_deadline(s, w->loop.now_ms + w->node->settings.activity_timeout_ms);
+    if (atomic_load(&w->node->draining)) {
+        refuse(c, WIRE_DRAINING);
+        return;
+    }
+    if (!protocol_is_fine(c, u->query))
+        return;
+    c->admission = mem_zero(sizeof *c->admission);
+    c->admission->origin = arena_str(&c->admission->memory, u->origin);
+    ask_for_app(c, u->key);
+}
+
+/* ---- commands ---- */
+
+struct json data_object(struct conn *c, struct json data)
+{
+    struct json inner;
+    size_t at;
+    if (data.type == JSON_STRING) {
+        str text = json_string(data, &conn_worker(c)->scratch);
+        if (!json_parse(text, &inner, &at))
+            return (struct json){0};
+        data = inner;
+    }
+    return data.type == JSON_OBJECT ? data : (struct json){0};
+}
+
+bool json_text(struct conn *c, struct json v, str *out)
+{
+    if (v.type != JSON_STRING)
+        return false;
+    *out = json_string(v, &conn_worker(c)->scratch);
+    return true;
+}
+
+static void pong(struct conn *c)
+{
+    struct buf *b = json_start(c);
+    frame_pong(b);
+    conn_send(c, buf_str(b));
+}
+
+static bool message_rate_is_fine(struct conn *c, struct json channel)
+{
+    const struct app *app = c->app->app;
+    if (!app->message_rate.enabled ||
+        rate_take(&c->messages, conn_worker(c)->loop.now_ms, app->message_rate.max_attempts,
+                  app->message_rate.decay_seconds))
+        return true;
+    if (app->message_rate.terminate_on_limit) {
+        refuse(c, WIRE_RATE_LIMIT_CLOSE);
+        return false;
+    }
+    str name = S("");
+    json_text(c, channel, &name);
+    struct wire_error e = wire_error(WIRE_RATE_LIMIT);
+    conn_error(c, name, &e);
+    return false;
+}
+
+/* A command that has to wait for those in front of it. */
+static bool deferred(struct conn *c, enum inbound in, str text)
+{
+    if (pending_is_clear(c) || in == IN_PONG || in == IN_OTHER || in == IN_SUBSCRIBE)
+        return false;
+    pending_defer(c, text, in == IN_SIGNIN);
+    return true;
+}
+
+void conn_execute(struct conn *c, str text)
+{
+    struct json top;
+    size_t at;
+    struct json_field f[] = {{S("event"), {0}}, {S("channel"), {0}}, {S("data"), {0}}};
+    str event;
+    if (!json_parse(text, &top, &at) || top.type != JSON_OBJECT) {
+        struct wire_error e = wire_error(WIRE_BAD_MESSAGE);
+        conn_error(c, S(""), &e);
+        return;
+    }
+    json_fields(top, f, COUNT_OF(f));
+    if (!json_text(c, f[0].value, &event) || event.n == 0) {
+        struct wire_error e = wire_error(WIRE_NO_EVENT);
+        conn_error(c, S(""), &e);
+        return;
+    }
+    enum inbound in = inbound_of(event);
+    if (deferred(c, in, text))
+        return;
+    if (in == IN_PING)
+        pong(c);
+    else if (in == IN_SUBSCRIBE)
+        on_subscribe(c, f[2].value, text);
+    else if (in == IN_UNSUBSCRIBE)
+        on_unsubscribe(c, f[2].value);
+    else if (in == IN_SIGNIN)
+        on_signin(c, f[2].value);
+    else if (in == IN_CLIENT)
+        on_client_event(c, event, f[1].value, f[2].value);
+}
+
+static bool rate_checked(struct conn *c, str text)
+{
+    if (!c->app->app->message_rate.enabled)
+        return true;
+    struct json top;
+    size_t at;
+    struct json_field f[] = {{S("channel"), {0}}};
+    if (json_parse(text, &top, &at) && top.type == JSON_OBJECT)
+        json_fields(top, f, 1);
+    return message_rate_is_fine(c, f[0].value);
+}
+
+static void on_message(struct conn *c, str text)
+{
+    if (rate_checked(c, text))
+        conn_execute(c, text);
+}
+
+static struct ws_limits limits_of(const struct conn *c)
+{
+    const struct settings *set = &conn_worker(c)->node->settings;
+    uint64_t app = (uint64_t)c->app->app->max_event_payload_kb * 1024;
+    uint64_t max = app ? app + 16 * 1024 : 0;
+    if (max < set->max_payload_bytes)
+        max = set->max_payload_bytes;
+    if (max > set->max_message_bytes)
+        max = set->max_message_bytes;
+    return (struct ws_limits){max, set->max_frame_bytes, c->sub.stream.deflate};
+}
+
+static void on_item(struct conn *c, const struct ws_event *ev)
+{
+    switch (ev->item) {
+    case WS_MESSAGE:
+        on_message(c, ev->payload);
+        break;
+    case WS_PING:
+        send_control(c, WS_OP_PONG, ev->payload);
+        break;
+    case WS_CLOSE:
+        conn_close_code(c, ev->close_code == 1005 ? 1000 : ev->close_code, S(""));
+        break;
+    case WS_BAD:
+        conn_close_code(c, ev->close_code, str_z(ev->why));
+        break;
+    case WS_PONG:
+    case WS_MORE:
+        break;
+    }
+}
+
+static size_t conn_data(struct stream *s, char *in, size_t n, bool *more)
+{
+    struct conn *c = conn_of(s);
+    size_t done = 0;
+    if (!c->is_open)
+        return 0; /* waits for the app store */
+    struct ws_limits lim = limits_of(c);
+    c->active_ms = worker_of(s)->loop.now_ms;
+    c->pinged_ms = 0;
+    for (int frames = 0; done < n && !s->paused; frames++) {
+        struct ws_event ev;
+        size_t used;
+        if (frames == CONN_FRAMES_PER_TURN) {
+            *more = true;
+            break;
+        }
+        ws_read(&c->reader, &lim, in + done, n - done, &used, &ev);
+        if (ev.item != WS_MORE)
+            on_item(c, &ev);
+        if (s->fd < 0 || s->ending)
+            return n;
+        if (used == 0)
+            break;
+        done += used;
+    }
+    ws_reader_release(&c->reader);
+    bool midway = ws_reader_midway(&c->reader) || (done < n && !*more && !s->paused);
+    if (!midway)
+        c->message_ms = 0;
+    else if (c->message_ms == 0) {
+        c->message_ms = c->active_ms;
+        stream_deadline(s, s->timer.due_ms); /* looked at in time: the probe comes no later */
+    }
+    return done;
+}
+
+/* ---- liveness ---- */
+
+static void probe(struct conn *c)
+{
+    struct buf *b = json_start(c);
+    send_control(c, WS_OP_PING, S(""));
+    frame_ping(b);
+    conn_send(c, buf_str(b));
+    c->pinged_ms = conn_worker(c)->loop.now_ms;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return b && b < a ? b : a;
+}
+
+/* Source: websocket-protocol.md §4.2, §14.6; security.md R2. */
+static void conn_timer(struct stream *s)
+{
+    struct conn *c = conn_of(s);
+    int64_t now = worker_of(s)->loop.now_ms;
+    int64_t idle = worker_of(s)->node->settings.activity_timeout_ms;
+    if (c->admission) { /* the driver's own deadline ends this */
+        stream_deadline(s, now + idle);
+        return;
+    }
+    if (s->paused)
+        c->active_ms = now; /* we are not reading: the silence is ours */
+    if (c->authorize_by_ms && now >= c->authorize_by_ms) {
+        refuse(c, WIRE_AUTH_TIMEOUT);
+        return;
+    }
+    if (c->message_ms && now - c->message_ms >= CONN_MESSAGE_TIMEOUT_MS) {
+        conn_close_code(c, 1002, S("Message not completed in time"));
+        return;
+    }
+    if (c->pinged_ms && now - c->pinged_ms >= CONN_PONG_TIMEOUT_MS) {
+        refuse(c, WIRE_PONG_TIMEOUT);
+        return;
+    }
+    if (!c->pinged_ms && now - c->active_ms >= idle)
+        probe(c);
+    int64_t due = c->pinged_ms ? c->pinged_ms + CONN_PONG_TIMEOUT_MS : c->active_ms + idle;
+    due = earlier(due, c->authorize_by_ms);
+    due = earlier(due, c->message_ms ? c->message_ms + CONN_MESSAGE_TIMEOUT_MS : 0);
+    stream_deadline(s, due);
+}
+
+/* ---- stream events ---- */
+
+static void conn_gone(struct stream *s)
+{
+    struct conn *c = conn_of(s);
+    c->is_open = false;
+    conn_leave_all(c);
+    if (c->admission)
+        worker_of(s)->parked--;
+    admission_free(c);
+    ws_reader_finish(&c->reader);
+    subscriber_finish(&c->sub);
+}
+
+/* Source: websocket-protocol.md §16: the queue is thrown away, then error and Close 4100. */
+static void conn_full(struct stream *s)
+{
+    struct conn *c = conn_of(s);
+    stream_drop_output(s);
+    s->reset = true;
+    refuse(c, WIRE_BUFFER_FULL);
+}
+
+static void conn_drained(struct stream *s)
+{
+    (void)s;
+}
+
+const struct stream_user conn_stream_user = {
+    .data = conn_data,
+    .timer = conn_timer,
+    .gone = conn_gone,
+    .full = conn_full,
+    .drained = conn_drained,
+};

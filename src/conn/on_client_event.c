@@ -1,0 +1,97 @@
+/* client-* events. Source: websocket-protocol.md §13, the checks in its order. */
+#include "channel/message.h"
+#include "base/utf8.h"
+#include "conn/conn.h"
+#include "conn/rate.h"
+#include "pusher/channel_name.h"
+
+struct client_event {
+    str event, channel;
+    bool has_channel;
+    struct json data;
+    str text; /* the decoded string, or the JSON text of anything else */
+    struct subscription *subscription;
+};
+
+static bool refused(struct conn *c, const struct client_event *q, const struct wire_error *e)
+{
+    conn_error(c, q->channel, e);
+    return false;
+}
+
+static bool rate_is_fine(struct conn *c, const struct client_event *q)
+{
+    const struct app *app = c->app->app;
+    if (rate_take(&c->client_events, conn_worker(c)->loop.now_ms,
+                  app->max_client_events_per_second, app->decay_seconds))
+        return true;
+    if (app->terminate_on_limit) {
+        struct wire_error e = wire_error(WIRE_RATE_LIMIT_CLOSE);
+        conn_close(c, &e);
+        return false;
+    }
+    struct wire_error e = wire_error(WIRE_RATE_LIMIT);
+    return refused(c, q, &e);
+}
+
+static bool event_is_fine(struct conn *c, const struct client_event *q)
+{
+    const struct app *app = c->app->app;
+    struct wire_error e;
+    if (!q->has_channel)
+        e = wire_error(WIRE_CLIENT_NO_CHANNEL);
+    else if (!app->enable_client_messages)
+        e = wire_error(WIRE_CLIENT_OFF);
+    else if (utf8_length(q->event) > app->max_event_name)
+        e = wire_error_f(WIRE_CLIENT_NAME_LENGTH, "%u", app->max_event_name);
+    else if (!channel_takes_client_events(channel_kind(q->channel)))
+        e = wire_error(WIRE_CLIENT_CHANNEL);
+    else if (app->max_event_payload_kb && q->text.n > (size_t)app->max_event_payload_kb * 1024)
+        e = wire_error_f(WIRE_CLIENT_PAYLOAD, "%zu %u", q->text.n, app->max_event_payload_kb);
+    else
+        return true;
+    return refused(c, q, &e);
+}
+
+static bool is_subscribed(struct conn *c, struct client_event *q)
+{
+    struct worker *w = conn_worker(c);
+    struct local_channel *l =
+        registry_local(w->node->registry, w->index, c->app->app->id, q->channel);
+    q->subscription = l ? subscriber_find(&c->sub, l, false) : NULL;
+    if (q->subscription)
+        return true;
+    char id[24];
+    size_t n = conn_socket_id(c, id);
+    struct wire_error e = wire_error_f(WIRE_CLIENT_NOT_SUBSCRIBED, "Socket %.*s is not subscribed to channel %.*s",
+                                       (int)n, id, FMT(q->channel));
+    return refused(c, q, &e);
+}
+
+/* data goes out as a JSON string: verbatim if it is one, else its text as one (§13.4). */
+static str data_literal(struct conn *c, const struct client_event *q)
+{
+    if (q->data.type == JSON_STRING)
+        return q->data.raw;
+    struct buf *b = conn_worker(c)->json;
+    buf_clear(b);
+    json_add_string(b, q->text);
+    return buf_str(b);
+}
+
+void on_client_event(struct conn *c, str event, struct json channel, struct json data)
+{
+    struct worker *w = conn_worker(c);
+    struct client_event q = {.event = event, .data = data, .text = S("null")};
+    q.has_channel = json_text(c, channel, &q.channel);
+    if (!json_text(c, data, &q.text) && data.type != JSON_NONE)
+        q.text = data.raw;
+    if (!rate_is_fine(c, &q) || !event_is_fine(c, &q) || !is_subscribed(c, &q))
+        return;
+    const struct member *m = q.subscription->member;
+    struct message *out = message_create(c->app->app->id, q.channel, event, data_literal(c, &q),
+                                         m ? m->user_id : S(""), 0);
+    out->exclude = (struct message_exclude){
+        .set = true, .worker = w->index, .slot = c->sub.stream.slot, .number = c->sub.number};
+    registry_publish(w->node->registry, &w->loop, out);
+}

@@ -1,0 +1,109 @@
+#include "conn/pending.h"
+
+#include <stdlib.h>
+
+bool pending_is_clear(const struct conn *c)
+{
+    return !c->steps || c->is_settling;
+}
+
+bool pending_may_overlap(const struct conn *c, str channel_name)
+{
+    if (pending_is_clear(c))
+        return true;
+    for (const struct step *s = c->steps; s; s = s->next)
+        if (s->kind == STEP_COMMAND || str_eq(s->channel_name, channel_name))
+            return false;
+    return true;
+}
+
+static struct step **end_of(struct conn *c)
+{
+    struct step **at = &c->steps;
+    while (*at)
+        at = &(*at)->next;
+    return at;
+}
+
+struct step *pending_add(struct conn *c, struct step *from)
+{
+    struct step *s = mem_alloc(sizeof *s);
+    struct step **place = c->is_settling ? &c->steps : end_of(c);
+    *s = *from;
+    s->next = *place;
+    *place = s;
+    c->step_count++;
+    if (c->step_count >= CONN_STEPS_MAX && !c->paused_steps) {
+        c->paused_steps = true;
+        stream_pause(conn_stream(c));
+    }
+    return s;
+}
+
+void pending_defer(struct conn *c, str text, bool is_signin)
+{
+    struct step s = {.kind = STEP_COMMAND, .is_ready = true, .is_signin = is_signin};
+    s.text = arena_str(&s.memory, text);
+    pending_add(c, &s);
+}
+
+struct step *pending_find(struct conn *c, uint16_t id)
+{
+    struct step *s = c->steps;
+    while (s && s->id != id)
+        s = s->next;
+    return s;
+}
+
+void step_finish(struct step *s)
+{
+    local_channel_release(&s->hold);
+    snapshot_release(&s->snapshot);
+    arena_finish(&s->memory);
+}
+
+static void step_run(struct conn *c, struct step *s)
+{
+    if (s->kind == STEP_COMMAND)
+        conn_execute(c, s->text);
+    else if (s->kind == STEP_SUBSCRIBE)
+        subscribe_activate(c, s);
+    else
+        subscribe_answer_again(c, s);
+}
+
+void pending_settle(struct conn *c)
+{
+    if (c->is_settling)
+        return;
+    while (c->is_open && c->steps && c->steps->is_ready) {
+        struct step *s = c->steps;
+        c->steps = s->next;
+        c->step_count--;
+        c->is_settling = true;
+        step_run(c, s);
+        c->is_settling = false;
+        step_finish(s);
+        free(s);
+    }
+    if (c->is_open && c->paused_steps && c->step_count < CONN_STEPS_MAX / 2) {
+        c->paused_steps = false;
+        c->active_ms = conn_worker(c)->loop.now_ms; /* the silence was ours */
+        stream_resume(conn_stream(c));
+    }
+}
+
+void pending_finish(struct conn *c)
+{
+    struct worker *w = conn_worker(c);
+    while (c->steps) {
+        struct step *s = c->steps;
+        c->steps = s->next;
+        local_channel_release(&s->hold);
+        if (s->kind == STEP_SUBSCRIBE)
+            registry_unreserve(w->node->registry, w->index, s->channel);
+        step_finish(s);
+        free(s);
+    }
+    c->step_count = 0;
+}

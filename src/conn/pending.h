@@ -1,0 +1,58 @@
+/* conn/pending.h - commands of a connection that wait for an answer.
+ *
+ * They start in order and answer in order. Only subscribes to different channels overlap, and they
+ * activate in their order; every other command, a second one for the same channel, and any behind
+ * a sign-in starts when those before it are answered (design §4, websocket-protocol §17.1).
+ */
+#ifndef CONN_PENDING_H
+#define CONN_PENDING_H
+
+#include "conn/conn.h"
+
+enum step_kind {
+    STEP_COMMAND,   /* a text that has not been started */
+    STEP_SUBSCRIBE, /* reserved; waits for the cache */
+    STEP_AGAIN,     /* a repeated subscribe; waits for its marker */
+};
+struct step {
+    struct step *next;
+    enum step_kind kind;
+    uint16_t id; /* the tag of its question */
+    bool is_ready;
+    bool is_signin; /* STEP_COMMAND: nothing behind it may start */
+    arena memory;   /* all slices */
+    str text;       /* STEP_COMMAND */
+
+    str channel_name;
+    struct local_channel *channel;
+    uint64_t reserved_seq;
+    str user_id, user_info;
+    struct local_hold hold; /* STEP_SUBSCRIBE on a cache that answers LATER */
+    bool is_held;
+    bool has_marker; /* STEP_AGAIN: posted */
+    bool is_found; /* a cached event was fetched */
+    str cached;
+    struct snapshot snapshot; /* STEP_AGAIN */
+};
+
+/* Nothing is in front of a command that starts now. */
+bool pending_is_clear(const struct conn *c);
+/* A subscribe to this channel may start beside those that wait. */
+bool pending_may_overlap(const struct conn *c, str channel_name);
+/* Puts a step that is not ready into the list; gives the listed copy. `from` is moved. */
+struct step *pending_add(struct conn *c, struct step *from);
+/* Puts a text that must wait its turn. */
+void pending_defer(struct conn *c, str text, bool is_signin);
+struct step *pending_find(struct conn *c, uint16_t id);
+/* Answers what can be answered, from the front. */
+void pending_settle(struct conn *c);
+/* Undoes what the steps did: reservations, holds. */
+void pending_finish(struct conn *c);
+void step_finish(struct step *s);
+
+/* In on_subscribe.c: the third step of a subscribe, and the answer of a repeated one. */
+void subscribe_activate(struct conn *c, struct step *s);
+void subscribe_answer_again(struct conn *c, struct step *s);
+void subscribe_look_again(struct conn *c, struct step *s);
+
+#endif

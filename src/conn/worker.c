@@ -1,0 +1,15 @@
+#include "conn/worker.h"
+
+static struct node *current;
+
+void node_use(struct node *n)
+{
+    current = n;
+}
+
+struct stream *node_find(struct handle h)
+{
+    if (!current || h.worker >= current->worker_count)
+        return NULL;
+    return stream_find(&current->workers[h.worker]->pool, h);
+}

@@ -1,0 +1,270 @@
+#include "server/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "api/http.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "conn/conn.h"
+#include "io/sock.h"
+
+enum { ACCEPTS_PER_TURN = 64, LISTEN_PAUSE_MS = 100, JSON_MAX = 64 * 1024 * 1024 };
+
+static struct worker_thread *thread_of(void *ctx)
+{
+    return ctx;
+}
+
+/* ---- accepting ---- */
+
+struct handed { /* an accepted socket on its way to another worker */
+    struct mail mail;
+    int fd;
+};
+
+static void adopt(struct worker_thread *t, int fd)
+{
+    if (http_open(&t->worker, fd))
+        atomic_fetch_add_explicit(&t->load, 1, memory_order_relaxed);
+}
+
+static void handed_over(void *owner, struct mail *m)
+{
+    struct handed *h = (struct handed *)m;
+    adopt(thread_of(owner), h->fd);
+    free(h);
+}
+
+static struct worker_thread *thread_at(const struct worker_thread *t, uint16_t i)
+{
+    return CONTAINER_OF(t->worker.node->workers[i], struct worker_thread, worker);
+}
+
+/* The least loaded worker if ours has clearly more than the mean, else ours (design §5). */
+static struct worker_thread *target_of(struct worker_thread *t)
+{
+    uint16_t n = t->worker.node->worker_count;
+    uint64_t sum = 0, ours = atomic_load_explicit(&t->load, memory_order_relaxed);
+    struct worker_thread *least = t;
+    for (uint16_t i = 0; i < n; i++) {
+        struct worker_thread *other = thread_at(t, i);
+        uint32_t load = atomic_load_explicit(&other->load, memory_order_relaxed);
+        sum += load;
+        if (load < atomic_load_explicit(&least->load, memory_order_relaxed))
+            least = other;
+    }
+    uint64_t mean = sum / n;
+    return ours > mean + mean / 8 + 64 ? least : t;
+}
+
+static void listen_pause(struct worker_thread *t)
+{
+    log_limited(LOG_WARN, "server", "cannot accept: %s; trying again in %d ms", strerror(errno),
+                LISTEN_PAUSE_MS);
+    loop_change(&t->worker.loop, t->listener, 0, t->listen_key);
+    t->listen_again_ms = t->worker.loop.now_ms + LISTEN_PAUSE_MS;
+}
+
+static void accept_some(void *ctx)
+{
+    struct worker_thread *t = ctx;
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        int fd = sock_accept(t->listener);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+            listen_pause(t);
+        if (fd < 0)
+            return;
+        struct worker_thread *to = target_of(t);
+        if (to == t) {
+            adopt(t, fd);
+            continue;
+        }
+        struct handed *h = mem_zero(sizeof *h);
+        h->mail.run = handed_over;
+        h->fd = fd;
+        loop_post(&t->worker.loop, &to->worker.loop, &h->mail);
+    }
+}
+
+bool worker_listen(struct worker_thread *t, int listener, struct err *e)
+{
+    t->listener = listener;
+    return loop_watch(&t->worker.loop, listener, accept_some, t, &t->listen_key, e);
+}
+
+/* ---- drain ---- */
+
+struct drain_order {
+    struct mail mail;
+    int64_t spread_ms;
+};
+
+static void drain_begin(void *owner, struct mail *m)
+{
+    struct worker_thread *t = thread_of(owner);
+    t->is_draining = true;
+    t->drain_begin_ms = t->worker.loop.now_ms;
+    t->drain_ms = ((struct drain_order *)m)->spread_ms;
+    t->drain_total = t->worker.pool.slots_made;
+    free(m);
+}
+
+void worker_drain(struct worker_thread *t, int64_t spread_ms)
+{
+    struct drain_order *o = mem_zero(sizeof *o);
+    o->mail.run = drain_begin;
+    o->spread_ms = spread_ms;
+    loop_post(NULL, &t->worker.loop, &o->mail);
+}
+
+/* Closes the share of slots whose time has come: an even rate over the spread. */
+static bool drain_step(struct worker_thread *t)
+{
+    int64_t passed = t->worker.loop.now_ms - t->drain_begin_ms + 10;
+    uint64_t until = passed >= t->drain_ms || t->drain_ms == 0
+                         ? t->worker.pool.slots_made
+                         : (uint64_t)t->drain_total * (uint64_t)passed / (uint64_t)t->drain_ms;
+    struct wire_error e = wire_error(WIRE_SHUTDOWN);
+    for (; t->drain_slot < until; t->drain_slot++) {
+        struct stream *s = stream_at(&t->worker.pool, t->drain_slot);
+        if (s && s->user == &conn_stream_user && conn_of(s)->is_open)
+            conn_close(conn_of(s), &e);
+    }
+    return t->drain_slot < t->worker.pool.slots_made;
+}
+
+/* ---- turns ---- */
+
+static void on_ready(void *ctx, uint64_t key, uint32_t events)
+{
+    stream_ready(&thread_of(ctx)->worker.pool, key, events);
+}
+
+static bool on_again(void *ctx)
+{
+    struct worker_thread *t = ctx;
+    if (t->listen_again_ms && t->worker.loop.now_ms >= t->listen_again_ms) {
+        t->listen_again_ms = 0;
+        loop_change(&t->worker.loop, t->listener, EPOLLIN, t->listen_key);
+    }
+    return stream_pool_again(&t->worker.pool);
+}
+
+static void on_timer(void *ctx, struct timer *timer)
+{
+    (void)ctx;
+    stream_timer(stream_of_timer(timer));
+}
+
+static bool on_flush(void *ctx)
+{
+    struct worker_thread *t = ctx;
+    if (t->is_draining)
+        drain_step(t);
+    bool more = stream_pool_flush(&t->worker.pool);
+    atomic_store_explicit(&t->load, t->worker.pool.live, memory_order_relaxed);
+    arena_clear(&t->worker.scratch);
+    return more;
+}
+
+static const struct loop_owner owner = {
+    .ready = on_ready,
+    .again = on_again,
+    .timer = on_timer,
+    .flush = on_flush,
+};
+
+static size_t item_size(void)
+{
+    size_t a = sizeof(struct conn), b = sizeof(struct http);
+    return a > b ? a : b;
+}
+
+static void close_for(struct subscriber *who, int id)
+{
+    struct wire_error e = wire_error((enum wire_error_id)id);
+    conn_close((struct conn *)who, &e);
+}
+
+bool worker_init(struct worker_thread *t, struct node *n, uint16_t index,
+                 int64_t (*clock)(void *), void *clock_ctx, struct err *e)
+{
+    struct worker *w = &t->worker;
+    memset(t, 0, sizeof *t);
+    t->listener = -1;
+    if (!loop_init(&w->loop, &owner, t, clock, clock_ctx, e))
+        return false;
+    w->node = n;
+    w->index = index;
+    w->json = mem_zero(sizeof *w->json);
+    buf_init(w->json, JSON_MAX);
+    app_table_init(&w->apps, &n->lives);
+    stream_pool_init(&w->pool, &w->loop, index, item_size());
+    n->workers[index] = w;
+    registry_set_close(close_for);
+    return true;
+}
+
+static void gone_now(struct stream *s, void *ctx)
+{
+    (void)ctx;
+    s->user->gone(s);
+    stream_close(s);
+}
+
+void worker_finish(struct worker_thread *t)
+{
+    struct worker *w = &t->worker;
+    stream_each(&w->pool, gone_now, NULL);
+    loop_finish(&w->loop); /* runs what still lies in the mailbox */
+    stream_pool_finish(&w->pool);
+    app_table_finish(&w->apps);
+    arena_finish(&w->scratch);
+    buf_finish(w->json);
+    free(w->json);
+    if (t->listener >= 0)
+        close(t->listener);
+}
+
+void worker_turn(struct worker_thread *t, int max_wait_ms)
+{
+    bool soon = t->is_draining || t->listen_again_ms;
+    loop_turn(&t->worker.loop, soon && max_wait_ms > 10 ? 10 : max_wait_ms);
+}
+
+static void *run(void *arg)
+{
+    struct worker_thread *t = arg;
+    while (!t->worker.loop.stop)
+        worker_turn(t, LOOP_MAX_WAIT_MS);
+    return NULL;
+}
+
+bool worker_start(struct worker_thread *t, struct err *e)
+{
+    int rc = pthread_create(&t->thread, NULL, run, t);
+    if (rc != 0)
+        return err_set(e, ERR_SYSTEM, "cannot start a worker thread: %s", strerror(rc));
+    t->is_started = true;
+    return true;
+}
+
+static void stop_now(void *owner_ctx, struct mail *m)
+{
+    thread_of(owner_ctx)->worker.loop.stop = true;
+    free(m);
+}
+
+void worker_stop(struct worker_thread *t)
+{
+    if (!t->is_started)
+        return;
+    struct mail *m = mem_zero(sizeof *m);
+    m->run = stop_now;
+    loop_post(NULL, &t->worker.loop, m);
+    pthread_join(t->thread, NULL);
+    t->is_started = false;
+}
