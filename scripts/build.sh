@@ -8,10 +8,20 @@ set -eu
 cd "$(dirname "$0")/.."
 variant=$1
 shift
+checked="-Dtests=true -Dbench=false -Dhardening=false -Db_lundef=false -Doptimization=1"
 case $variant in
-release) dir=build options="-Dtests=false -Dhardening=true" ;;
-asan) dir=build-asan options="-Dtests=true -Dbench=false -Dhardening=false -Db_lundef=false -Doptimization=1 -Db_sanitize=address,undefined" ;;
-tsan) dir=build-tsan options="-Dtests=true -Dbench=false -Dhardening=false -Db_lundef=false -Doptimization=1 -Db_sanitize=thread" ;;
+release)
+    dir=build
+    options="-Dtests=false -Dhardening=true"
+    ;;
+asan)
+    dir=build-asan
+    options="$checked -Db_sanitize=address,undefined"
+    ;;
+tsan)
+    dir=build-tsan
+    options="$checked -Db_sanitize=thread"
+    ;;
 *)
     echo "build.sh: unknown variant '$variant' (release, asan, tsan)" >&2
     exit 2

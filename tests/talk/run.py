@@ -578,7 +578,9 @@ class Talk:
         words = what.split(" ")
         while words[0] in ("more", "rsv1", "unmasked"):
             flag = words.pop(0)
-            fin, rsv, masked = fin and flag != "more", rsv or flag == "rsv1", masked and flag != "unmasked"
+            fin = fin and flag != "more"
+            rsv = rsv or flag == "rsv1"
+            masked = masked and flag != "unmasked"
         opcode, payload = OPCODES[words[0]], " ".join(words[1:])
         if payload.startswith("hex:"):
             data = bytes.fromhex(payload[4:])

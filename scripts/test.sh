@@ -1,0 +1,46 @@
+#!/bin/sh
+# scripts/test.sh - everything: builds, unit and talk tests under ASan and UBSan, real clients,
+# Autobahn if it is there, fuzz smoke, lint, and what the checklists still miss.
+set -u
+cd "$(dirname "$0")/.."
+scripts/install.sh test || exit 1
+
+summary=
+failed=0
+step() {
+    name=$1
+    shift
+    echo
+    echo "== $name"
+    if "$@"; then
+        summary="$summary
+  passed   $name"
+    else
+        failed=1
+        summary="$summary
+  FAILED   $name"
+    fi
+}
+skip() {
+    summary="$summary
+  skipped  $1 ($2)"
+}
+
+step "build (release)" scripts/build.sh release
+step "build (asan)" scripts/build.sh asan -k 0
+step "unit tests (asan)" meson test -C build-asan --no-rebuild --print-errorlogs
+step "talk tests (asan)" tests/talk/run.py build-asan/sockudo
+step "clients" tests/clients/run.sh build/sockudo
+if [ -x tests/autobahn.sh ] && [ -x build-asan/tests/ws_echo ]; then
+    step "autobahn" tests/autobahn.sh build-asan/tests/ws_echo build-asan/autobahn
+else
+    skip "autobahn" "tests/autobahn.sh is not there"
+fi
+step "fuzz smoke" scripts/fuzz-smoke.sh 60
+step "lint" scripts/lint.py
+echo
+echo "== checklists"
+scripts/coverage.py
+echo
+echo "summary:$summary"
+exit $failed
