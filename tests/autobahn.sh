@@ -6,8 +6,8 @@
 # WORK_DIR gets a Python environment with the case runner (kept for the next run) and the reports.
 # Passes if all cases of sections 1-7, 9, 10, 12 and 13 are OK (INFORMATIONAL where a case has no
 # verdict). One failure is forgiven: where the runner itself cannot run the cases .1-.3 of the groups
-# of 12 and 13 ("Strings must be encoded before hashing") they are counted as not runnable; with the
-# runner's wheel for Python 3.11 they do run. Exit status 0, 1, or 2 if nothing could be run.
+# of 12 and 13 ("Strings must be encoded before hashing", seen in some installations of it) they are
+# counted as not runnable. Exit status 0, 1, or 2 if nothing could be run.
 set -eu
 
 RUNNER=kosoku
