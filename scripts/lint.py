@@ -119,7 +119,12 @@ def files_of_git():
                          capture_output=True, text=True, check=False)
     if out.returncode == 0:
         return [f for f in out.stdout.split("\n") if f and os.path.isfile(os.path.join(ROOT, f))]
-    return [os.path.relpath(os.path.join(d, f), ROOT) for d, _, fs in os.walk(ROOT) for f in fs]
+    found = []
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [d for d in folders if d not in (".git", "node_modules", ".venv", "__pycache__")
+                      and d != "build" and not d.startswith("build-")]
+        found += [os.path.relpath(os.path.join(folder, f), ROOT) for f in files]
+    return found
 
 
 def main():
