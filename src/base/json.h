@@ -34,8 +34,8 @@ struct json {
 };
 
 /* Checks the whole text.
- * Gives    the outermost value; false: *bad_at (may be NULL) is the offset of the first byte that
- *          cannot be, text.n if the text ends too early. */
+ * Gives    the outermost value; false: *bad_at (may be NULL) is the offset, at most text.n, of the
+ *          byte, character or escape that is wrong or missing. */
 NODISCARD bool json_parse(str text, struct json *out, size_t *bad_at);
 
 struct json_field {

@@ -11,12 +11,15 @@
 
 #include "base/base.h"
 
-enum { LOG_MESSAGE_MAX = 2000, LOG_PEER_MAX = 256, LOG_SITE_PER_SECOND = 10 };
+enum { LOG_MESSAGE_MAX = 1900, LOG_PEER_MAX = 256, LOG_SITE_PER_SECOND = 10 };
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
-/* May be called again at any time, e.g. after SIGHUP. Before the first call: LOG_INFO, text. */
+/* May be called again at any time, e.g. after SIGHUP. Before the first call: LOG_INFO, text.
+ * Colors are left out if stderr is no terminal. */
 void log_setup(enum log_level level, bool json, bool colors);
+/* Whether lines name their module; at first they do. */
+void log_show_module(bool shown);
 /* "error", "warn", "info", "debug", "trace" in any case; false: unknown. */
 NODISCARD bool log_level_parse(str name, enum log_level *out);
 bool log_enabled(enum log_level level);

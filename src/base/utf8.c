@@ -91,3 +91,11 @@ str utf8_cut(str s, size_t max)
         n--;
     return str_of(s.p, n);
 }
+
+size_t utf8_length(str s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++)
+        n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+    return n;
+}

@@ -33,4 +33,7 @@ bool utf8_ok(str s);
  * `s` should be valid; otherwise at most three bytes less than asked for are kept. */
 str utf8_cut(str s, size_t max);
 
+/* Code points of a valid text. */
+size_t utf8_length(str s);
+
 #endif
