@@ -38,13 +38,14 @@ struct option_value {
 
 /* What load says besides success: in order, each once, never with a secret in it. */
 struct config_message {
-    enum { SAY_INFO, SAY_WARN, SAY_ERROR } level;
+    enum say { SAY_INFO, SAY_WARN } level;
     char *text;
 };
 struct config_report {
     struct config_message *messages;
     size_t count, cap;
-    size_t warnings, errors;
+    size_t warnings;
+    size_t strict; /* unknown keys and keys without effect: fatal with --strict-config */
 };
 
 struct config {

@@ -1,0 +1,57 @@
+/* config/args.c - the command line, by getopt_long. */
+#include "config/args.h"
+
+#include <getopt.h>
+
+#define USAGE "usage: sockudo [-c FILE] [--check-config] [--strict-config] [--version] [--help]"
+
+const char *config_args_help(void)
+{
+    return USAGE "\n"
+                 "\n"
+                 "  -c, --config FILE   read this configuration file\n"
+                 "      --check-config  check the configuration and exit\n"
+                 "      --strict-config refuse unknown and ignored keys\n"
+                 "  -V, --version       print the version and exit\n"
+                 "  -h, --help          print this and exit\n"
+                 "\n"
+                 "Without -c: $CONFIG_FILE, config/config.toml, config/config.json or\n"
+                 "src/config.json, the first that is there. Variables win over the file.\n";
+}
+
+enum { OPT_CHECK = 256, OPT_STRICT };
+
+bool config_args_parse(int argc, char **argv, struct config_args *out, struct err *e)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"check-config", no_argument, NULL, OPT_CHECK},
+                                            {"strict-config", no_argument, NULL, OPT_STRICT},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    *out = (struct config_args){.config_path = NULL};
+    optind = 0; /* glibc: start over, also after an earlier call */
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1;) {
+        switch (c) {
+        case 'c':
+            out->config_path = optarg;
+            break;
+        case OPT_CHECK:
+            out->check_only = true;
+            break;
+        case OPT_STRICT:
+            out->strict = true;
+            break;
+        case 'V':
+            out->want_version = true;
+            break;
+        case 'h':
+            out->want_help = true;
+            break;
+        default:
+            return err_set(e, ERR_INVALID, USAGE);
+        }
+    }
+    return optind == argc || err_set(e, ERR_INVALID, USAGE);
+}

@@ -1,0 +1,300 @@
+/* config/webhooks.c - webhook objects of an app.
+ *
+ * Messages name the app and the member, never the URL: it may carry credentials (CFG-17).
+ * Source: spec/configuration.md §5.3 (CFG-61, CFG-62)
+ */
+#include "config/load.h"
+
+struct hook_source {
+    struct loading *l;
+    struct app *app;
+    const struct value *v;
+    struct app_webhook *hook;
+};
+
+static bool bad_member(const struct hook_source *s, const struct value *v, const char *name,
+                       const char *wanted)
+{
+    return config_fail_at(s->l, v, "app \"%.*s\": webhooks: %s: expected %s", FMT(s->app->id), name,
+                          wanted);
+}
+
+static bool text_member(const struct hook_source *s, const struct value *map, const char *name,
+                        str *out)
+{
+    const struct value *v = tree_get(map, str_z(name));
+    if (v == NULL)
+        return true;
+    if (v->type != VALUE_STR)
+        return bad_member(s, v, name, "a string");
+    *out = arena_str(&s->app->memory, v->s);
+    return true;
+}
+
+static bool count_member(const struct hook_source *s, const struct value *map, const char *name,
+                         int64_t max, uint64_t *out)
+{
+    const struct value *v = tree_get(map, str_z(name));
+    if (v == NULL)
+        return true;
+    if (v->type != VALUE_INT || v->i < 0 || v->i > max)
+        return bad_member(s, v, name, "a number");
+    *out = (uint64_t)v->i;
+    return true;
+}
+
+static bool flag_member(const struct hook_source *s, const struct value *map, const char *name,
+                        bool *out)
+{
+    const struct value *v = tree_get(map, str_z(name));
+    if (v == NULL)
+        return true;
+    *out = v->b;
+    return v->type == VALUE_BOOL || bad_member(s, v, name, "true or false");
+}
+
+static bool port_check(str port)
+{
+    uint64_t n;
+    return str_u64(port, UINT16_MAX, &n);
+}
+
+/* http or https, a host, a possible port; no blank or control character anywhere. */
+bool config_url_check(str url)
+{
+    static const str schemes[] = {STR("http://"), STR("https://")};
+    for (size_t i = 0; i < url.n; i++)
+        if ((unsigned char)url.p[i] <= 0x20 || url.p[i] == 0x7F)
+            return false;
+    for (size_t i = 0; i < COUNT_OF(schemes); i++) {
+        if (url.n <= schemes[i].n || !str_eq_nocase(str_of(url.p, schemes[i].n), schemes[i]))
+            continue;
+        str host = str_from(url, schemes[i].n);
+        host.n = strcspn(host.p, "/?#") < host.n ? strcspn(host.p, "/?#") : host.n;
+        const char *at = memrchr(host.p, '@', host.n);
+        if (at != NULL)
+            host = str_from(host, (size_t)(at + 1 - host.p));
+        const char *colon = memrchr(host.p, ':', host.n);
+        if (colon == NULL || memchr(colon, ']', (size_t)(host.p + host.n - colon)) != NULL)
+            return host.n > 0;
+        size_t n = (size_t)(colon - host.p);
+        return n > 0 && (n + 1 == host.n || port_check(str_from(host, n + 1)));
+    }
+    return false;
+}
+
+static bool read_target(const struct hook_source *s)
+{
+    struct app_webhook *h = s->hook;
+    const struct value *lambda = tree_get(s->v, S("lambda"));
+    h->lambda_async = true;
+    if (!text_member(s, s->v, "url", &h->url))
+        return false;
+    if (h->url.n > 0 && !config_url_check(h->url))
+        return bad_member(s, tree_get(s->v, S("url")), "url", "an absolute http or https URL");
+    if (lambda != NULL && (tree_get(lambda, S("function_name")) == NULL ||
+                           tree_get(lambda, S("region")) == NULL))
+        return bad_member(s, lambda, "lambda", "function_name and region");
+    if (lambda != NULL)
+        return text_member(s, lambda, "function_name", &h->lambda_function) &&
+               text_member(s, lambda, "region", &h->lambda_region) &&
+               flag_member(s, lambda, "async", &h->lambda_async);
+    if (!text_member(s, s->v, "lambda_function", &h->lambda_function))
+        return false;
+    if (h->lambda_function.n > 0) {
+        h->lambda_region = S("us-east-1");
+        config_say(s->l, SAY_INFO, "app \"%.*s\": webhook key \"lambda_function\" is read as \"lambda\"",
+                   FMT(s->app->id));
+    }
+    return true;
+}
+
+static bool read_events(const struct hook_source *s)
+{
+    static const str names[] = {STR("channel_occupied"), STR("channel_vacated"),
+                                STR("member_added"),     STR("member_removed"),
+                                STR("client_event"),     STR("cache_miss"),
+                                STR("subscription_count")};
+    const struct value *v = tree_get(s->v, S("event_types"));
+    if (v == NULL || v->type != VALUE_LIST)
+        return bad_member(s, v ? v : s->v, "event_types", "a list of event names");
+    for (const struct value *item = v->first; item != NULL; item = item->next) {
+        size_t i = 0;
+        if (item->type != VALUE_STR)
+            return bad_member(s, item, "event_types", "event names");
+        while (i < COUNT_OF(names) && !str_eq(names[i], item->s))
+            i++;
+        if (i < COUNT_OF(names))
+            s->hook->events |= 1u << i;
+        else
+            config_say(s->l, SAY_WARN, "app \"%.*s\": webhook event \"%.*s\" is unknown",
+                       FMT(s->app->id), FMT(item->s));
+    }
+    return true;
+}
+
+/* Where a class ends, NULL if it does not. A bracket right behind the start is a plain one. */
+static const char *class_end(const char *p, const char *end)
+{
+    p += p + 1 < end && p[1] == '^' ? 2 : 1;
+    for (p += p < end && *p == ']'; p < end && *p != ']'; p++)
+        p += *p == '\\';
+    return p < end ? p : NULL;
+}
+
+/* Look-around and back-references are not in the dialect (webhooks.md §filters). */
+static bool group_fits(const char *p, const char *end)
+{
+    str rest = str_of(p, (size_t)(end - p));
+    return !str_starts(rest, S("(?=")) && !str_starts(rest, S("(?!")) &&
+           !str_starts(rest, S("(?<=")) && !str_starts(rest, S("(?<!"));
+}
+
+/* Well formed: groups and classes closed, quantifiers behind something, no lone backslash. */
+static bool pattern_check(str pattern)
+{
+    const char *p = pattern.p, *end = p + pattern.n;
+    unsigned depth = 0;
+    bool has_atom = false;
+    for (; p < end; p++) {
+        if (*p == '\\') {
+            if (++p >= end || (*p >= '1' && *p <= '9'))
+                return false;
+            has_atom = true;
+        } else if (*p == '[') {
+            if ((p = class_end(p, end)) == NULL)
+                return false;
+            has_atom = true;
+        } else if (*p == '(') {
+            if (!group_fits(p, end))
+                return false;
+            depth++;
+            has_atom = false;
+            p += p + 1 < end && p[1] == '?';
+        } else if (*p == ')') {
+            if (depth-- == 0)
+                return false;
+            has_atom = true;
+        } else if (*p == '*' || *p == '+' || *p == '?') {
+            if (!has_atom)
+                return false;
+        } else {
+            has_atom = *p != '|';
+        }
+    }
+    return depth == 0;
+}
+
+static bool read_namespaces(const struct hook_source *s, const struct value *filter)
+{
+    struct app_webhook *h = s->hook;
+    const struct value *one = tree_get(filter, S("channel_namespace"));
+    const struct value *many = tree_get(filter, S("channel_namespaces"));
+    size_t max = (one ? 1 : 0) + (many ? many->count : 0);
+    if (max == 0)
+        return true;
+    h->filter.namespaces = arena_get(&s->app->memory, max * sizeof(str));
+    if (one != NULL && !text_member(s, filter, "channel_namespace",
+                                    &h->filter.namespaces[h->filter.namespace_count++]))
+        return false;
+    for (const struct value *item = many ? many->first : NULL; item != NULL; item = item->next) {
+        if (item->type != VALUE_STR)
+            return bad_member(s, item, "filter.channel_namespaces", "strings");
+        h->filter.namespaces[h->filter.namespace_count++] = arena_str(&s->app->memory, item->s);
+    }
+    config_say(s->l, SAY_WARN, "app \"%.*s\": a webhook filter by namespace never matches here",
+               FMT(s->app->id));
+    return true;
+}
+
+static bool read_filter(const struct hook_source *s)
+{
+    struct app_webhook *h = s->hook;
+    const struct value *f = tree_get(s->v, S("filter"));
+    if (f == NULL)
+        return true;
+    if (f->type != VALUE_MAP)
+        return bad_member(s, f, "filter", "an object");
+    if (!text_member(s, f, "channel_name_starts_with", &h->filter.channel_prefix) ||
+        !text_member(s, f, "channel_prefix", &h->filter.channel_prefix) ||
+        !text_member(s, f, "channel_name_ends_with", &h->filter.channel_suffix) ||
+        !text_member(s, f, "channel_suffix", &h->filter.channel_suffix) ||
+        !text_member(s, f, "channel_pattern", &h->filter.channel_pattern))
+        return false;
+    if (!pattern_check(h->filter.channel_pattern))
+        return bad_member(s, tree_get(f, S("channel_pattern")), "filter.channel_pattern",
+                          "a regular expression without look-around and back-references");
+    return read_namespaces(s, f);
+}
+
+static bool read_headers(const struct hook_source *s)
+{
+    struct app_webhook *h = s->hook;
+    const struct value *v = tree_get(s->v, S("headers"));
+    if (v == NULL)
+        return true;
+    if (v->type != VALUE_MAP)
+        return bad_member(s, v, "headers", "an object");
+    h->headers = arena_get(&s->app->memory, (v->count + 1) * sizeof *h->headers);
+    for (const struct value *m = v->first; m != NULL; m = m->next) {
+        if (m->type != VALUE_STR || m->key.n == 0)
+            return bad_member(s, m, "headers", "names and strings");
+        if (memchr(m->s.p, '\n', m->s.n) || memchr(m->s.p, '\r', m->s.n) ||
+            strcspn(m->key.p, " :\r\n\t") < m->key.n)
+            return bad_member(s, m, "headers", "a name and a value of one line");
+        h->headers[h->header_count++] = (struct app_header){arena_str(&s->app->memory, m->key),
+                                                            arena_str(&s->app->memory, m->s)};
+    }
+    return true;
+}
+
+static bool read_retry(const struct hook_source *s)
+{
+    struct app_webhook *h = s->hook;
+    const struct value *v = tree_get(s->v, S("retry"));
+    uint64_t attempts = 0;
+    h->retry.enabled = true;
+    if (!count_member(s, s->v, "request_timeout_ms", INT64_MAX, &h->request_timeout_ms))
+        return false;
+    if (v == NULL)
+        return true;
+    h->retry.is_set = true;
+    if (!flag_member(s, v, "enabled", &h->retry.enabled) ||
+        !count_member(s, v, "max_attempts", UINT32_MAX, &attempts) ||
+        !count_member(s, v, "max_elapsed_time_ms", INT64_MAX, &h->retry.max_elapsed_time_ms) ||
+        !count_member(s, v, "initial_backoff_ms", INT64_MAX, &h->retry.initial_backoff_ms) ||
+        !count_member(s, v, "max_backoff_ms", INT64_MAX, &h->retry.max_backoff_ms))
+        return false;
+    h->retry.max_attempts = (uint32_t)attempts;
+    return true;
+}
+
+static bool read_hook(const struct hook_source *s)
+{
+    if (s->v->type != VALUE_MAP)
+        return bad_member(s, s->v, "each", "an object");
+    if (!read_target(s) || !read_events(s) || !read_filter(s) || !read_headers(s) ||
+        !read_retry(s))
+        return false;
+    if (s->hook->url.n == 0 && s->hook->lambda_function.n == 0)
+        config_say(s->l, SAY_WARN, "app \"%.*s\": a webhook without url and lambda is never sent",
+                   FMT(s->app->id));
+    if (s->hook->url.n > 0)
+        s->hook->lambda_function = s->hook->lambda_region = (str){"", 0};
+    return true;
+}
+
+bool config_read_webhooks(struct loading *l, struct app *a, const struct value *list)
+{
+    if (list == NULL)
+        return true;
+    if (list->type != VALUE_LIST)
+        return config_fail_at(l, list, "app \"%.*s\": webhooks: expected a list", FMT(a->id));
+    a->webhooks = arena_zero(&a->memory, (list->count + 1) * sizeof *a->webhooks);
+    for (const struct value *v = list->first; v != NULL; v = v->next) {
+        struct hook_source s = {l, a, v, &a->webhooks[a->webhook_count++]};
+        if (!read_hook(&s))
+            return false;
+    }
+    return true;
+}
