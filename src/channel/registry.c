@@ -344,7 +344,7 @@ static void count_tell(struct registry *r, struct loop *from, struct record *rec
         now_ms - rec->count_told_ms < COUNT_SLOW_MS)
         count_defer(r, rec);
     else
-        count_delivery(rec, now_ms);
+        count_post(r, from, rec, now_ms);
 }
 
 static void due_run(struct registry *r, const struct count_due *d, int64_t now_ms)
@@ -356,7 +356,7 @@ static void due_run(struct registry *r, const struct count_due *d, int64_t now_m
     if (rec && rec->count_is_due) {
         rec->count_is_due = false;
         if (rec->subscriptions && rec->subscriptions != rec->counted)
-            count_delivery(rec, now_ms);
+            count_post(r, NULL, rec, now_ms);
     }
     unlock(p);
 }

@@ -99,7 +99,7 @@ struct join {
  * filled, with memory of `a`, if the kind has a cached event and the cache answers at once.
  * False: join->is_full. */
 NODISCARD bool registry_activate(struct registry *r, uint16_t worker, struct local_channel *c,
-                                 struct join *join, struct cache_answer *cached);
+                                 struct join *join, arena *a, struct cache_answer *cached);
 /* A repeated subscribe: a fresh snapshot, the cached event, and `marker` posted to ourselves,
  * which is read when all that the snapshot covers has been delivered. */
 void registry_look_again(struct registry *r, uint16_t worker, struct local_channel *c,

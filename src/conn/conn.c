@@ -4,8 +4,10 @@
 
 #include "conn/pending.h"
 #include "conn/rate.h"
+#include "pusher/api_sign.h"
 #include "pusher/events.h"
 #include "pusher/frames.h"
+#include "pusher/origin.h"
 #include "pusher/socket_id.h"
 #include "wire/ws_encode.h"
 

@@ -215,10 +215,14 @@ static void gone_now(struct stream *s, void *ctx)
     stream_close(s);
 }
 
+void worker_close_streams(struct worker_thread *t)
+{
+    stream_each(&t->worker.pool, gone_now, NULL);
+}
+
 void worker_finish(struct worker_thread *t)
 {
     struct worker *w = &t->worker;
-    stream_each(&w->pool, gone_now, NULL);
     loop_finish(&w->loop); /* runs what still lies in the mailbox */
     stream_pool_finish(&w->pool);
     app_table_finish(&w->apps);

@@ -25,6 +25,9 @@ struct worker_thread { /* a worker and what drives it */
 /* clock NULL: monotonic. */
 NODISCARD bool worker_init(struct worker_thread *t, struct node *n, uint16_t index,
                            int64_t (*clock)(void *), void *clock_ctx, struct err *e);
+/* Ends all connections without a farewell; all workers first, then worker_finish for each: leaving
+ * posts to the others. */
+void worker_close_streams(struct worker_thread *t);
 void worker_finish(struct worker_thread *t);
 /* Takes the listener. */
 NODISCARD bool worker_listen(struct worker_thread *t, int listener, struct err *e);

@@ -1,0 +1,20 @@
+/* server/server.h - the whole node: order of start and stop, signals, drain.
+ *
+ * Nature   the main thread; it waits for signals while workers and the service thread work
+ * Source   design §2, §7; websocket-protocol.md §18
+ */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "config/config.h"
+
+struct server;
+
+/* Opens everything but serves nobody yet.
+ * Errors   ERR_CONFIG, ERR_SYSTEM with one line that says what to do. */
+NODISCARD struct server *server_create(const struct config *c, struct err *e);
+/* Serves until SIGTERM or SIGINT, then drains. Gives the exit code. */
+int server_run(struct server *s);
+void server_destroy(struct server **s); /* NULL is fine */
+
+#endif
