@@ -28,7 +28,8 @@ void app_unref(struct app **a)
     *a = NULL;
     if (gone == NULL || __atomic_sub_fetch(&gone->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    explicit_bzero((void *)(uintptr_t)gone->secret.p, gone->secret.n);
+    if (gone->secret.n > 0)
+        explicit_bzero((void *)(uintptr_t)gone->secret.p, gone->secret.n);
     arena_finish(&gone->memory);
     free(gone);
 }
