@@ -35,7 +35,7 @@ struct app_webhook {
     uint32_t events; /* enum app_webhook_event */
     struct {
         str channel_prefix, channel_suffix; /* empty: not asked for */
-        str channel_pattern;                /* POSIX extended, checked when parsed */
+        str channel_pattern;                /* regular expression, unanchored */
         str *namespaces;
         size_t namespace_count;
     } filter; /* everything that is present must match */
@@ -44,7 +44,7 @@ struct app_webhook {
     struct {
         bool is_set; /* one of the members was written */
         bool enabled;
-        uint32_t max_attempts; /* 0: no limit */
+        uint32_t max_attempts;                                            /* 0: no limit */
         uint64_t max_elapsed_time_ms, initial_backoff_ms, max_backoff_ms; /* 0: the global value */
     } retry;
     uint64_t request_timeout_ms; /* 0: the global value */

@@ -1,4 +1,5 @@
-/* app/app_manager.c - front of the app stores: picks the driver, checks names, ends waiting calls. */
+/* app/app_manager.c - front of the app stores: picks the driver, checks names, ends waiting calls.
+ */
 #include "app/app_manager.h"
 
 #include "app/driver.h"

@@ -16,7 +16,7 @@ struct app_manager; /* opaque; owned by struct server */
 struct app_driver;
 
 struct app_manager_options {
-    str driver;             /* as in the config file */
+    str driver;              /* as in the config file */
     struct app *const *apps; /* of the file; the manager takes references of its own */
     size_t app_count;
 };

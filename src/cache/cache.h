@@ -23,12 +23,12 @@ struct cache; /* opaque; owned by struct server */
 struct cache_driver;
 
 struct cache_options {
-    str driver;                    /* as in the config file */
-    int64_t (*now_ms)(void *ctx);  /* any thread; NULL: monotonic clock */
+    str driver;                   /* as in the config file */
+    int64_t (*now_ms)(void *ctx); /* any thread; NULL: monotonic clock */
     void *now_ctx;
-    size_t max_value_bytes;        /* 0: 16 MiB */
+    size_t max_value_bytes; /* 0: 16 MiB */
     struct {
-        int64_t ttl_ms;      /* of entries written without one; 0: until evicted */
+        int64_t ttl_ms;       /* of entries written without one; 0: until evicted */
         uint64_t max_entries; /* 0: 10,000 */
         uint64_t max_bytes;   /* keys and values; 0: 64 MiB */
     } memory;

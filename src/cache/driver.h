@@ -27,8 +27,8 @@ struct cache_driver {
     /* DONE: the value is copied into `a`, which is not kept. */
     enum when (*get)(arena *a, struct cache *c, str key, struct cache_answer *out,
                      struct cache_call *call);
-    enum when (*set)(struct cache *c, str key, str value, int64_t ttl_ms,
-                     struct cache_answer *out, struct cache_call *call);
+    enum when (*set)(struct cache *c, str key, str value, int64_t ttl_ms, struct cache_answer *out,
+                     struct cache_call *call);
     enum when (*remove)(struct cache *c, str key, struct cache_answer *out,
                         struct cache_call *call);
 };

@@ -13,8 +13,8 @@ enum { ENTRIES_DEFAULT = 10000, FIRST_BUCKETS = 64 };
 static const uint64_t bytes_default = 64 << 20;
 
 struct entry {
-    struct entry *chain;          /* same bucket */
-    struct entry *newer, *older;  /* by last use */
+    struct entry *chain;         /* same bucket */
+    struct entry *newer, *older; /* by last use */
     uint64_t hash;
     int64_t expires_ms; /* 0: never */
     size_t key_n, value_n;
@@ -83,6 +83,15 @@ static void drop(struct memory *m, struct entry *x)
 static bool is_over(const struct memory *m, const struct entry *x)
 {
     return x->expires_ms != 0 && x->expires_ms <= m->base.now_ms(m->base.now_ctx);
+}
+
+/* At least 1 for an entry that expires: it was alive a moment ago. */
+static int64_t ttl_left(const struct memory *m, const struct entry *x)
+{
+    if (x->expires_ms == 0)
+        return 0;
+    int64_t left = x->expires_ms - m->base.now_ms(m->base.now_ctx);
+    return left > 0 ? left : 1;
 }
 
 /* The living entry of the key, or NULL; what has expired is dropped on the way. */
@@ -174,7 +183,7 @@ static enum when memory_get(arena *a, struct cache *c, str key, struct cache_ans
     if (x != NULL) {
         out->found = true;
         out->value = arena_str(a, str_of(x->bytes + x->key_n, x->value_n));
-        out->ttl_ms = x->expires_ms ? x->expires_ms - c->now_ms(c->now_ctx) : 0;
+        out->ttl_ms = ttl_left(m, x);
         list_drop(m, x);
         list_front(m, x);
     }

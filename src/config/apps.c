@@ -121,8 +121,8 @@ static void say_unenforced(const struct app_source *s, const struct value *v, co
 {
     int64_t n;
     if (number_of(v, &n) && n > 0)
-        config_say_strict(s->l, "app limit \"%s\" is not enforced by this server; the key is ignored",
-                          name);
+        config_say_strict(
+            s->l, "app limit \"%s\" is not enforced by this server; the key is ignored", name);
 }
 
 static void say_beyond(const struct app_source *s, const struct value *v, const char *name)
@@ -130,11 +130,15 @@ static void say_beyond(const struct app_source *s, const struct value *v, const 
     const struct value *enabled = tree_get(v, S("enabled"));
     bool is_on = v->type == VALUE_BOOL ? v->b : v->type != VALUE_MAP || (enabled && enabled->b);
     if (strcmp(name, "channel_namespaces") == 0)
-        config_say_strict(s->l, "app \"%.*s\": channel_namespaces restricts channel names; this "
-                                "server does not apply the restriction", FMT(s->app->id));
+        config_say_strict(s->l,
+                          "app \"%.*s\": channel_namespaces restricts channel names; this "
+                          "server does not apply the restriction",
+                          FMT(s->app->id));
     else if (is_on)
-        config_say_strict(s->l, "app setting \"%s\" is not provided by this server; the key is "
-                                "ignored", name);
+        config_say_strict(s->l,
+                          "app setting \"%s\" is not provided by this server; the key is "
+                          "ignored",
+                          name);
 }
 
 static bool read_field(const struct app_source *s, const struct field *f, const struct value *v)
@@ -258,9 +262,8 @@ static void look_at_outer(const struct app_source *s)
         if (f == NULL && !str_eq(v->key, S("policy")))
             say_unknown(s, v);
         else if (s->policy != NULL && f != NULL && f->place != OUTER)
-            config_say(s->l, SAY_WARN,
-                       "app \"%.*s\": \"%s\" beside \"policy\" is ignored", FMT(s->app->id),
-                       f->name);
+            config_say(s->l, SAY_WARN, "app \"%.*s\": \"%s\" beside \"policy\" is ignored",
+                       FMT(s->app->id), f->name);
     }
 }
 
@@ -270,9 +273,9 @@ static void look_at_policy(const struct app_source *s)
         const struct value *block = block_of(s, p);
         for (const struct value *v = block ? block->first : NULL; v != NULL; v = v->next) {
             const struct field *f = field_named(v->key);
-            bool is_block = p == POLICY && (str_eq(v->key, S("limits")) ||
-                                            str_eq(v->key, S("features")) ||
-                                            str_eq(v->key, S("channels")));
+            bool is_block =
+                p == POLICY && (str_eq(v->key, S("limits")) || str_eq(v->key, S("features")) ||
+                                str_eq(v->key, S("channels")));
             if (!is_block && (f == NULL || f->place != p))
                 say_unknown(s, v);
         }

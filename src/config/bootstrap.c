@@ -99,8 +99,10 @@ bool config_bootstrap(struct loading *l)
     if (!enabled)
         return true;
     if (id.n == 0 || key.n == 0 || secret.n == 0)
-        return config_fail(l, "an app from variables needs all of " PREFIX "ID, _KEY and _SECRET; "
-                              "missing:%s%s%s", id.n ? "" : " " PREFIX "ID",
-                           key.n ? "" : " " PREFIX "KEY", secret.n ? "" : " " PREFIX "SECRET");
+        return config_fail(l,
+                           "an app from variables needs all of " PREFIX "ID, _KEY and _SECRET; "
+                           "missing:%s%s%s",
+                           id.n ? "" : " " PREFIX "ID", key.n ? "" : " " PREFIX "KEY",
+                           secret.n ? "" : " " PREFIX "SECRET");
     return config_add_app(l, make_app(l, id, key, secret));
 }

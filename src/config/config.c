@@ -23,9 +23,9 @@ static void fill_process(struct loading *l)
 /* Another word than these means disabled, with a warning. */
 static bool wants_compression(struct loading *l)
 {
-    static const str words[] = {STR("dedicated"),   STR("shared"),      STR("window256b"),
-                                STR("window1kb"),   STR("window2kb"),   STR("window4kb"),
-                                STR("window8kb"),   STR("window16kb"),  STR("window32kb")};
+    static const str words[] = {STR("dedicated"), STR("shared"),     STR("window256b"),
+                                STR("window1kb"), STR("window2kb"),  STR("window4kb"),
+                                STR("window8kb"), STR("window16kb"), STR("window32kb")};
     str word = option(l, OPT_websocket_compression)->s;
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (str_eq_nocase(word, words[i]))
@@ -75,8 +75,9 @@ static void fill_cors(struct loading *l)
     c->cors.credentials = option(l, OPT_cors_credentials)->b && !c->cors.any_origin;
     if (c->cors.any_origin && option(l, OPT_cors_credentials)->b &&
         (is_written(l, OPT_cors_credentials) || is_written(l, OPT_cors_origin)))
-        config_say(l, SAY_WARN, "\"cors.credentials\" is taken as false, because every origin is "
-                                "allowed");
+        config_say(l, SAY_WARN,
+                   "\"cors.credentials\" is taken as false, because every origin is "
+                   "allowed");
 }
 
 static void fill_http(struct loading *l)

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define OPTION(id, path, type, fallback, env, class, reload, sentence)                            \
+#define OPTION(id, path, type, fallback, env, class, reload, sentence)                             \
     {STR(path), TYPE_##type, STR(fallback), STR(env), CLASS_##class, RELOAD_##reload, sentence},
 const struct option_row config_options[OPTION_COUNT] = {
 #include "config/options.def"
@@ -234,8 +234,8 @@ static bool file_list(struct loading *l, const struct option_row *row, const str
 static bool file_octal(struct loading *l, const struct option_row *row, const struct value *v,
                        struct option_value *out)
 {
-    str text = v->type == VALUE_INT ? str_z(arena_printf(&l->c->memory, "%lld", (long long)v->i))
-                                    : v->s;
+    str text =
+        v->type == VALUE_INT ? str_z(arena_printf(&l->c->memory, "%lld", (long long)v->i)) : v->s;
     if ((v->type == VALUE_STR || v->type == VALUE_INT) && octal(text, &out->i))
         return true;
     return config_fail_at(l, v, "\"%.*s\": expected an octal mode up to 777", FMT(row->path));

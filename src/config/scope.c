@@ -29,7 +29,8 @@ static const struct subtree {
 const struct value *config_alias_value(struct loading *l, str path)
 {
     for (size_t i = 0; i < COUNT_OF(aliases); i++) {
-        const struct value *v = str_eq(aliases[i].to, path) ? tree_at(l->root, aliases[i].from) : NULL;
+        const struct value *v =
+            str_eq(aliases[i].to, path) ? tree_at(l->root, aliases[i].from) : NULL;
         if (v == NULL)
             continue;
         if (aliases[i].tell != TELL_NOBODY)

@@ -376,7 +376,7 @@ struct value *tree_at(const struct value *v, str path)
 const char *tree_type_name(const struct value *v)
 {
     static const char *const names[] = {
-        [VALUE_NULL] = "null",    [VALUE_BOOL] = "a boolean", [VALUE_INT] = "an integer",
+        [VALUE_NULL] = "null",        [VALUE_BOOL] = "a boolean", [VALUE_INT] = "an integer",
         [VALUE_FLOAT] = "a fraction", [VALUE_STR] = "a string",   [VALUE_LIST] = "a list",
         [VALUE_MAP] = "an object"};
     return names[v->type];

@@ -12,7 +12,15 @@
 
 enum { TREE_DEPTH_MAX = 64 };
 
-enum value_type { VALUE_NULL, VALUE_BOOL, VALUE_INT, VALUE_FLOAT, VALUE_STR, VALUE_LIST, VALUE_MAP };
+enum value_type {
+    VALUE_NULL,
+    VALUE_BOOL,
+    VALUE_INT,
+    VALUE_FLOAT,
+    VALUE_STR,
+    VALUE_LIST,
+    VALUE_MAP
+};
 
 struct value {
     enum value_type type;

@@ -38,7 +38,10 @@ static const char *list_of(arena *a, const struct driver_row *rows, size_t count
 {
     const char *text = "";
     for (size_t i = 0; i < count; i++)
-        text = arena_printf(a, "%s%s%.*s", text, i == 0 ? "" : i + 1 == count ? " or " : ", ",
+        text = arena_printf(a, "%s%s%.*s", text,
+                            i == 0           ? ""
+                            : i + 1 == count ? " or "
+                                             : ", ",
                             FMT(rows[i].name));
     return text;
 }
@@ -129,30 +132,38 @@ bool config_choose_drivers(struct loading *l)
 /* Numbers that must not be 0, or not above another one. */
 static bool check_numbers(struct loading *l)
 {
-    static const enum option above_zero[] = {
-        OPT_cleanup_queue_buffer_size, OPT_cleanup_batch_size, OPT_cleanup_batch_timeout_ms,
-        OPT_presence_update_rate_limit, OPT_queue_redis_concurrency, OPT_webhooks_batching_duration,
-        OPT_queue_reliability_max_attempts, OPT_queue_reliability_lease_duration_ms,
-        OPT_queue_reliability_lease_renew_interval_ms, OPT_queue_reliability_stalled_batch_size,
-        OPT_queue_reliability_worker_prefetch, OPT_queue_reliability_memory_capacity,
-        OPT_queue_reliability_max_batch_size, OPT_adapter_cluster_health_heartbeat_interval_ms,
-        OPT_adapter_cluster_health_node_timeout_ms, OPT_adapter_cluster_health_cleanup_interval_ms,
-        OPT_rate_limiter_api_window_seconds, OPT_rate_limiter_ws_window_seconds,
-        OPT_rate_limiter_ipv6_prefix};
+    static const enum option above_zero[] = {OPT_cleanup_queue_buffer_size,
+                                             OPT_cleanup_batch_size,
+                                             OPT_cleanup_batch_timeout_ms,
+                                             OPT_presence_update_rate_limit,
+                                             OPT_queue_redis_concurrency,
+                                             OPT_webhooks_batching_duration,
+                                             OPT_queue_reliability_max_attempts,
+                                             OPT_queue_reliability_lease_duration_ms,
+                                             OPT_queue_reliability_lease_renew_interval_ms,
+                                             OPT_queue_reliability_stalled_batch_size,
+                                             OPT_queue_reliability_worker_prefetch,
+                                             OPT_queue_reliability_memory_capacity,
+                                             OPT_queue_reliability_max_batch_size,
+                                             OPT_adapter_cluster_health_heartbeat_interval_ms,
+                                             OPT_adapter_cluster_health_node_timeout_ms,
+                                             OPT_adapter_cluster_health_cleanup_interval_ms,
+                                             OPT_rate_limiter_api_window_seconds,
+                                             OPT_rate_limiter_ws_window_seconds,
+                                             OPT_rate_limiter_ipv6_prefix};
     static const struct {
         enum option small;
         int64_t factor;
         enum option large;
         bool may_be_equal;
-    } orders[] = {
-        {OPT_queue_reliability_lease_renew_interval_ms, 1, OPT_queue_reliability_lease_duration_ms,
-         false},
-        {OPT_queue_reliability_retry_base_delay_ms, 1, OPT_queue_reliability_retry_max_delay_ms,
-         true},
-        {OPT_adapter_cluster_health_heartbeat_interval_ms, 3,
-         OPT_adapter_cluster_health_node_timeout_ms, true},
-        {OPT_adapter_cluster_health_cleanup_interval_ms, 1,
-         OPT_adapter_cluster_health_node_timeout_ms, true}};
+    } orders[] = {{OPT_queue_reliability_lease_renew_interval_ms, 1,
+                   OPT_queue_reliability_lease_duration_ms, false},
+                  {OPT_queue_reliability_retry_base_delay_ms, 1,
+                   OPT_queue_reliability_retry_max_delay_ms, true},
+                  {OPT_adapter_cluster_health_heartbeat_interval_ms, 3,
+                   OPT_adapter_cluster_health_node_timeout_ms, true},
+                  {OPT_adapter_cluster_health_cleanup_interval_ms, 1,
+                   OPT_adapter_cluster_health_node_timeout_ms, true}};
     for (size_t i = 0; i < COUNT_OF(above_zero); i++)
         if (option(l, above_zero[i])->i == 0)
             return config_fail(l, "\"%.*s\" must be above 0",
@@ -179,11 +190,11 @@ static bool check_words(struct loading *l)
     static const struct {
         enum option id;
         const char *words; /* between blanks */
-    } rows[] = {{OPT_io_uring, " auto off "},
-                {OPT_webhooks_private_addresses, " allow deny "},
-                {OPT_metrics_driver, " prometheus "},
-                {OPT_database_mysql_ssl_mode,
-                 " disabled preferred required verify_ca verify_identity "}};
+    } rows[] = {
+        {OPT_io_uring, " auto off "},
+        {OPT_webhooks_private_addresses, " allow deny "},
+        {OPT_metrics_driver, " prometheus "},
+        {OPT_database_mysql_ssl_mode, " disabled preferred required verify_ca verify_identity "}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         str word = lower(l, option(l, rows[i].id)->s);
         const char *padded = arena_printf(&l->c->memory, " %.*s ", FMT(word));
@@ -336,7 +347,7 @@ static void say_unserved_areas(struct loading *l)
         config_say(l, SAY_WARN, "\"metrics\" is set, but this build serves no metrics");
     if (option(l, OPT_rate_limiter_enabled)->b && block_written(l, S("rate_limiter.")))
         config_say(l, SAY_WARN, "\"rate_limiter\" is set, but this build limits no request rates");
-    if (some_webhook(l->c) || block_written(l, S("webhooks.")))
+    if (some_webhook(l->c))
         config_say(l, SAY_WARN, "webhooks are set, but this build sends none");
 }
 
@@ -344,8 +355,10 @@ static void say_combinations(struct loading *l)
 {
     struct config *c = l->c;
     if (!str_eq(c->adapter_driver, S("local")) && str_eq(c->cache_driver, S("memory")))
-        config_say(l, SAY_WARN, "cache.driver memory with adapter.driver %.*s: cache channels are "
-                                "per node", FMT(c->adapter_driver));
+        config_say(l, SAY_WARN,
+                   "cache.driver memory with adapter.driver %.*s: cache channels are "
+                   "per node",
+                   FMT(c->adapter_driver));
     if (c->app_count == 0 && str_eq(c->app_driver, S("memory")))
         config_say(l, SAY_WARN, "no apps configured");
 }

@@ -92,8 +92,8 @@ static bool read_target(const struct hook_source *s)
         return false;
     if (h->url.n > 0 && !config_url_check(h->url))
         return bad_member(s, tree_get(s->v, S("url")), "url", "an absolute http or https URL");
-    if (lambda != NULL && (tree_get(lambda, S("function_name")) == NULL ||
-                           tree_get(lambda, S("region")) == NULL))
+    if (lambda != NULL &&
+        (tree_get(lambda, S("function_name")) == NULL || tree_get(lambda, S("region")) == NULL))
         return bad_member(s, lambda, "lambda", "function_name and region");
     if (lambda != NULL)
         return text_member(s, lambda, "function_name", &h->lambda_function) &&
@@ -103,7 +103,8 @@ static bool read_target(const struct hook_source *s)
         return false;
     if (h->lambda_function.n > 0) {
         h->lambda_region = S("us-east-1");
-        config_say(s->l, SAY_INFO, "app \"%.*s\": webhook key \"lambda_function\" is read as \"lambda\"",
+        config_say(s->l, SAY_INFO,
+                   "app \"%.*s\": webhook key \"lambda_function\" is read as \"lambda\"",
                    FMT(s->app->id));
     }
     return true;
@@ -111,9 +112,9 @@ static bool read_target(const struct hook_source *s)
 
 static bool read_events(const struct hook_source *s)
 {
-    static const str names[] = {STR("channel_occupied"), STR("channel_vacated"),
-                                STR("member_added"),     STR("member_removed"),
-                                STR("client_event"),     STR("cache_miss"),
+    static const str names[] = {STR("channel_occupied"),  STR("channel_vacated"),
+                                STR("member_added"),      STR("member_removed"),
+                                STR("client_event"),      STR("cache_miss"),
                                 STR("subscription_count")};
     const struct value *v = tree_get(s->v, S("event_types"));
     if (v == NULL || v->type != VALUE_LIST)
@@ -273,8 +274,7 @@ static bool read_hook(const struct hook_source *s)
 {
     if (s->v->type != VALUE_MAP)
         return bad_member(s, s->v, "each", "an object");
-    if (!read_target(s) || !read_events(s) || !read_filter(s) || !read_headers(s) ||
-        !read_retry(s))
+    if (!read_target(s) || !read_events(s) || !read_filter(s) || !read_headers(s) || !read_retry(s))
         return false;
     if (s->hook->url.n == 0 && s->hook->lambda_function.n == 0)
         config_say(s->l, SAY_WARN, "app \"%.*s\": a webhook without url and lambda is never sent",

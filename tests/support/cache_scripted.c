@@ -1,4 +1,5 @@
-/* support/cache_scripted.c - see the header. Keeps a few entries in a plain list, without expiry. */
+/* support/cache_scripted.c - see the header. Keeps a few entries in a plain list, without expiry.
+ */
 #include "support/cache_scripted.h"
 
 #include "cache/driver.h"
@@ -66,8 +67,11 @@ static enum when push(struct cache *c, enum operation op, str key, str value, in
     struct scripted *s = (struct scripted *)c;
     struct waiting *w = mem_zero(sizeof *w);
     struct item *x = w->item = mem_zero(sizeof *x);
-    *x = (struct item){.key = mem_dup(key), .key_n = key.n, .value = mem_dup(value),
-                       .value_n = value.n, .ttl_ms = ttl_ms};
+    *x = (struct item){.key = mem_dup(key),
+                       .key_n = key.n,
+                       .value = mem_dup(value),
+                       .value_n = value.n,
+                       .ttl_ms = ttl_ms};
     w->operation = op;
     w->call = cache_call_keep(call);
     *s->end = w;

@@ -21,8 +21,8 @@ static void finds_by_key_and_id(void **state)
     (void)state;
     struct err e = {.kind = ERR_NONE};
     struct app *apps[] = {make(S("1"), S("k1")), make(S("2"), S("k2"))};
-    struct app_manager *m = app_manager_create(
-        &(struct app_manager_options){S("memory"), apps, 2}, &e);
+    struct app_manager *m =
+        app_manager_create(&(struct app_manager_options){S("memory"), apps, 2}, &e);
     assert_non_null(m);
     app_unref(&apps[0]);
     app_unref(&apps[1]);
@@ -116,8 +116,8 @@ static void each_lists_all(void **state)
     (void)state;
     struct err e = {.kind = ERR_NONE};
     struct app *apps[] = {make(S("1"), S("a")), make(S("2"), S("b")), make(S("3"), S("c"))};
-    struct app_manager *m = app_manager_create(
-        &(struct app_manager_options){S("memory"), apps, 3}, &e);
+    struct app_manager *m =
+        app_manager_create(&(struct app_manager_options){S("memory"), apps, 3}, &e);
     int seen = 0;
     app_manager_each(m, count, &seen);
     assert_int_equal(seen, 3);

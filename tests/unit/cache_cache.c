@@ -20,7 +20,8 @@ static struct cache *memory(uint64_t entries, uint64_t bytes, int64_t ttl_ms)
 {
     struct err e = {.kind = ERR_NONE};
     now = 1000;
-    struct cache_options opt = {.driver = S("memory"), .now_ms = clock_of, .memory = {ttl_ms, entries, bytes}};
+    struct cache_options opt = {
+        .driver = S("memory"), .now_ms = clock_of, .memory = {ttl_ms, entries, bytes}};
     struct cache *c = cache_create(&opt, &e);
     assert_non_null(c);
     return c;
@@ -247,11 +248,14 @@ static void two_workers_at_once(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stores_replaces_removes), cmocka_unit_test(entries_expire),
-        cmocka_unit_test(least_recently_used_goes_first),
-        cmocka_unit_test(grows_beyond_first_buckets), cmocka_unit_test(limits_are_errors),
-        cmocka_unit_test(none_remembers_nothing), cmocka_unit_test(unknown_and_unbuilt_drivers),
-        cmocka_unit_test(scripted_answers_later), cmocka_unit_test(two_workers_at_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(stores_replaces_removes),
+                                       cmocka_unit_test(entries_expire),
+                                       cmocka_unit_test(least_recently_used_goes_first),
+                                       cmocka_unit_test(grows_beyond_first_buckets),
+                                       cmocka_unit_test(limits_are_errors),
+                                       cmocka_unit_test(none_remembers_nothing),
+                                       cmocka_unit_test(unknown_and_unbuilt_drivers),
+                                       cmocka_unit_test(scripted_answers_later),
+                                       cmocka_unit_test(two_workers_at_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* unit/config_config.c - loading: file, environment, apps, checks (CFG items of configuration.md). */
+/* unit/config_config.c - loading: file, environment, apps, checks (CFG items of configuration.md).
+ */
 #include "config/config.h"
 
 #include <setjmp.h>
@@ -57,16 +58,16 @@ static size_t said(const char *part)
     return n;
 }
 
-#define FAILS(json, part)                                                                         \
-    do {                                                                                          \
-        assert_false(load(json));                                                                 \
-        if (strstr(e.text, part) == NULL)                                                         \
-            fail_msg("\"%s\" does not hold \"%s\"", e.text, part);                                \
+#define FAILS(json, part)                                                                          \
+    do {                                                                                           \
+        assert_false(load(json));                                                                  \
+        if (strstr(e.text, part) == NULL)                                                          \
+            fail_msg("\"%s\" does not hold \"%s\"", e.text, part);                                 \
     } while (0)
-#define LOADS(json)                                                                               \
-    do {                                                                                          \
-        if (!load(json))                                                                          \
-            fail_msg("%s", e.text);                                                               \
+#define LOADS(json)                                                                                \
+    do {                                                                                           \
+        if (!load(json))                                                                           \
+            fail_msg("%s", e.text);                                                                \
     } while (0)
 
 static int begin(void **state)
@@ -352,8 +353,10 @@ static void explicit_limits(void **state)
     LOADS(APP("{" APP_A "}"));
     assert_true(only_app()->max_presence_members == 0 && only_app()->max_event_payload_kb == 0);
     config_finish(&c);
-#define GLOBAL "\"presence\":{\"max_members_per_channel\":100},\"event_limits\":{\"max_payload_in_kb\":100},"
-    LOADS("{" GLOBAL "\"app_manager\":{\"array\":{\"apps\":[{" APP_A "},{\"id\":\"b\",\"key\":\"l\","
+#define GLOBAL                                                                                     \
+    "\"presence\":{\"max_members_per_channel\":100},\"event_limits\":{\"max_payload_in_kb\":100},"
+    LOADS("{" GLOBAL "\"app_manager\":{\"array\":{\"apps\":[{" APP_A
+          "},{\"id\":\"b\",\"key\":\"l\","
           "\"secret\":\"s\",\"max_event_payload_in_kb\":300}]}}}");
     assert_true(c.apps[0]->max_presence_members == 100 && c.apps[0]->max_event_payload_kb == 100);
     assert_true(c.apps[1]->max_presence_members == 100 && c.apps[1]->max_event_payload_kb == 300);
@@ -387,8 +390,10 @@ static void webhooks(void **state)
     static const char *const bad[] = {"(a", "a)", "[a", "*a", "a\\\\", "(?=a)", "(a)\\\\1"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         char text[400];
-        snprintf(text, sizeof text, HOOK("\"url\":\"http://h/\"," ALL_EVENTS
-                 ",\"filter\":{\"channel_pattern\":\"%s\"}"), bad[i]);
+        snprintf(
+            text, sizeof text,
+            HOOK("\"url\":\"http://h/\"," ALL_EVENTS ",\"filter\":{\"channel_pattern\":\"%s\"}"),
+            bad[i]);
         FAILS(text, "filter.channel_pattern");
     }
     LOADS(HOOK("\"url\":\"https://u:p@h:8443/x\",\"event_types\":[\"cache_miss\",\"nonsense\"],"
@@ -418,10 +423,13 @@ static void bootstrap_app(void **state)
 {
     (void)state;
     const char *file = APP("{" APP_A "}");
-    char *triple[] = {"SOCKUDO_DEFAULT_APP_ID=i", "SOCKUDO_DEFAULT_APP_KEY=k2",
-                      "SOCKUDO_DEFAULT_APP_SECRET=s", "SOCKUDO_DEFAULT_APP_MAX_CONNECTIONS=7",
+    char *triple[] = {"SOCKUDO_DEFAULT_APP_ID=i",
+                      "SOCKUDO_DEFAULT_APP_KEY=k2",
+                      "SOCKUDO_DEFAULT_APP_SECRET=s",
+                      "SOCKUDO_DEFAULT_APP_MAX_CONNECTIONS=7",
                       "SOCKUDO_ENABLE_CLIENT_MESSAGES=on",
-                      "SOCKUDO_DEFAULT_APP_ALLOWED_ORIGINS=a.example, b.example", NULL};
+                      "SOCKUDO_DEFAULT_APP_ALLOWED_ORIGINS=a.example, b.example",
+                      NULL};
     assert_true(load_env(file, triple));
     const struct app *a = only_app();
     assert_true(str_eq(a->id, S("i")) && a->max_connections == 7 && a->max_batch == 100);
@@ -455,15 +463,15 @@ static void one_variable_many_keys(void **state)
     assert_true(load_env("{}", (char *[]){"NATS_SERVERS=a, b", "NATS_URL=c", NULL}));
     assert_int_equal(c.values[OPT_adapter_nats_servers].list_count, 2);
     config_finish(&c);
-    assert_true(load_env("{}", (char *[]){"WEBSOCKET_MAX_MESSAGES=none",
-                                          "WEBSOCKET_MAX_BYTES=1048576", NULL}));
+    assert_true(load_env(
+        "{}", (char *[]){"WEBSOCKET_MAX_MESSAGES=none", "WEBSOCKET_MAX_BYTES=1048576", NULL}));
     assert_true(c.websocket.max_messages == 0 && c.websocket.max_bytes == 1048576);
     config_finish(&c);
     assert_true(load_one("{\"channel_limits\":{\"cache_ttl\":5}}", "CACHE_TTL_SECONDS=9"));
     assert_true(c.channel_cache_ttl_s == 5 && c.cache_memory.ttl_s == 9);
     config_finish(&c);
-    assert_true(load_one("{\"database\":{\"redis\":{\"password\":\"x\"}}}",
-                         "DATABASE_REDIS_PASSWORD="));
+    assert_true(
+        load_one("{\"database\":{\"redis\":{\"password\":\"x\"}}}", "DATABASE_REDIS_PASSWORD="));
     assert_true(c.values[OPT_database_redis_password].is_null);
     config_finish(&c);
     assert_true(load_one("{}", "LOG_OUTPUT_FORMAT=JSON"));
@@ -488,7 +496,8 @@ static void scope(void **state)
           "}]}}}");
     assert_int_equal(r.warnings, 1);
     assert_int_equal(said("\"history.enabled\" is set, but channel history is not provided by this "
-                          "server; the key is ignored"), 1);
+                          "server; the key is ignored"),
+                     1);
     config_finish(&c);
     LOADS("{\"delta_compression\":{\"enabled\":true},\"idempotency\":{\"enabled\":true,\"x\":1},"
           "\"push\":{\"fcm_enabled\":false},\"path_prefix\":\"/\",\"server_role\":\"default\"}");
@@ -545,14 +554,16 @@ static void combinations(void **state)
 static void additions(void **state)
 {
     (void)state;
-    LOADS("{\"adapter\":{\"outbound_buffer\":{\"messages\":10000,\"bytes\":67108864,\"age_ms\":10000},"
-          "\"shared_secret\":null},\"workers\":2,\"io_uring\":\"off\","
-          "\"app_manager\":{\"write_file_apps\":true},\"database\":{\"mysql\":{\"auto_migrate\":true,"
-          "\"ssl_mode\":\"preferred\",\"ssl_ca\":null,\"ssl_cert\":null,\"ssl_key\":null}},"
-          "\"queue\":{\"include_secret\":false},\"rate_limiter\":{\"enabled\":false,"
-          "\"fail_closed\":false,\"ipv6_prefix\":64},\"webhooks\":{\"ordered\":false,"
-          "\"private_addresses\":\"allow\"},\"ssl\":{\"certificates\":[]},"
-          "\"http_api\":{\"usage_token\":\"t\"}}");
+    LOADS(
+        "{\"adapter\":{\"outbound_buffer\":{\"messages\":10000,\"bytes\":67108864,\"age_ms\":10000}"
+        ","
+        "\"shared_secret\":null},\"workers\":2,\"io_uring\":\"off\","
+        "\"app_manager\":{\"write_file_apps\":true},\"database\":{\"mysql\":{\"auto_migrate\":true,"
+        "\"ssl_mode\":\"preferred\",\"ssl_ca\":null,\"ssl_cert\":null,\"ssl_key\":null}},"
+        "\"queue\":{\"include_secret\":false},\"rate_limiter\":{\"enabled\":false,"
+        "\"fail_closed\":false,\"ipv6_prefix\":64},\"webhooks\":{\"ordered\":false,"
+        "\"private_addresses\":\"allow\"},\"ssl\":{\"certificates\":[]},"
+        "\"http_api\":{\"usage_token\":\"t\"}}");
     assert_true(c.workers == 2 && !c.io_uring_auto && str_eq(c.http_api.usage_token, S("t")));
     assert_int_equal(r.strict, 0);
     config_finish(&c);
@@ -575,10 +586,12 @@ static void check_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(defaults), TEST(which_file), TEST(environment_wins), TEST(syntax), TEST(unknown_keys),
-        TEST(secrets_stay_inside), TEST(interpolation), TEST(types), TEST(both_app_shapes),
-        TEST(app_mistakes), TEST(explicit_limits), TEST(origins), TEST(webhooks),
-        TEST(bootstrap_app), TEST(one_variable_many_keys), TEST(scope), TEST(partial_blocks),
-        TEST(combinations), TEST(additions), TEST(check_only)};
+        TEST(defaults),      TEST(which_file),      TEST(environment_wins),
+        TEST(syntax),        TEST(unknown_keys),    TEST(secrets_stay_inside),
+        TEST(interpolation), TEST(types),           TEST(both_app_shapes),
+        TEST(app_mistakes),  TEST(explicit_limits), TEST(origins),
+        TEST(webhooks),      TEST(bootstrap_app),   TEST(one_variable_many_keys),
+        TEST(scope),         TEST(partial_blocks),  TEST(combinations),
+        TEST(additions),     TEST(check_only)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

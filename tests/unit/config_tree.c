@@ -18,7 +18,8 @@ static bool parse(str text)
 static void values(void **state)
 {
     (void)state;
-    assert_true(parse(S(" {\"a\":[1,-2.5e1,true,null,\"x\\u00e9\\ud83d\\ude00\\n\"],\n \"b\":{}}")));
+    assert_true(
+        parse(S(" {\"a\":[1,-2.5e1,true,null,\"x\\u00e9\\ud83d\\ude00\\n\"],\n \"b\":{}}")));
     const struct value *list = tree_get(v, S("a")), *item = list->first;
     assert_int_equal(list->count, 5);
     assert_true(item->type == VALUE_INT && item->i == 1);
@@ -49,15 +50,24 @@ static void mistakes(void **state)
     static const struct {
         str text, place;
     } rows[] = {
-        {STR(""), STR("1:1: ")},          {STR("{"), STR("1:2: ")},
-        {STR("{\"a\" 1}"), STR("1:6: ")}, {STR("[1,]"), STR("1:4: ")},
-        {STR("[1 2]"), STR("1:4: ")},     {STR("\n\n  x"), STR("3:3: ")},
-        {STR("01"), STR("1:1: ")},        {STR("1."), STR("1:1: ")},
-        {STR("\"a"), STR("1:3: ")},       {STR("\"a\nb\""), STR("1:3: ")},
-        {STR("\"\\x\""), STR("1:4: ")},   {STR("\"\\ud800\""), STR("1:8: ")},
-        {STR("\"\\u0000\""), STR("1:8: ")}, {STR("{} x"), STR("1:4: ")},
-        {STR("\"\xFF\""), STR("1:1: ")},  {STR("1e999"), STR("1:1: ")},
-        {STR("99999999999999999999"), STR("1:1: ")}, {STR("\"a\\"), STR("1:4: ")},
+        {STR(""), STR("1:1: ")},
+        {STR("{"), STR("1:2: ")},
+        {STR("{\"a\" 1}"), STR("1:6: ")},
+        {STR("[1,]"), STR("1:4: ")},
+        {STR("[1 2]"), STR("1:4: ")},
+        {STR("\n\n  x"), STR("3:3: ")},
+        {STR("01"), STR("1:1: ")},
+        {STR("1."), STR("1:1: ")},
+        {STR("\"a"), STR("1:3: ")},
+        {STR("\"a\nb\""), STR("1:3: ")},
+        {STR("\"\\x\""), STR("1:4: ")},
+        {STR("\"\\ud800\""), STR("1:8: ")},
+        {STR("\"\\u0000\""), STR("1:8: ")},
+        {STR("{} x"), STR("1:4: ")},
+        {STR("\"\xFF\""), STR("1:1: ")},
+        {STR("1e999"), STR("1:1: ")},
+        {STR("99999999999999999999"), STR("1:1: ")},
+        {STR("\"a\\"), STR("1:4: ")},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         assert_false(parse(rows[i].text));
@@ -88,7 +98,8 @@ static void the_last_of_two_keys_stays(void **state)
 {
     (void)state;
     int n = 0;
-    assert_true(tree_parse_json(&m, S("{\"a\":1,\"b\":2,\"a\":3,\"a\":4}"), count_twice, &n, &v, &e));
+    assert_true(
+        tree_parse_json(&m, S("{\"a\":1,\"b\":2,\"a\":3,\"a\":4}"), count_twice, &n, &v, &e));
     assert_int_equal(n, 2);
     assert_int_equal(tree_get(v, S("a"))->i, 4);
     assert_int_equal(v->count, 2);
