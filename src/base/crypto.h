@@ -13,7 +13,7 @@ enum { HMAC_BYTES = 32, HMAC_HEX = 64 };
 
 /* HMAC-SHA256 with one key, prepared once (dependencies P6). A changed key needs a new one. */
 struct hmac;
-struct hmac *hmac_create(str key); /* the key is copied, may be empty */
+struct hmac *hmac_create(str key);  /* the key is copied, may be empty */
 void hmac_destroy(struct hmac **h); /* NULL is fine; wipes the key */
 /* Signs the concatenation of n parts; calls do not influence each other. */
 void hmac_sign(struct hmac *h, const str *parts, size_t n, uint8_t out[HMAC_BYTES]);

@@ -8,22 +8,38 @@ typedef const uint8_t *at;
 
 /* ---- bytes --------------------------------------------------------------------------------- */
 
-enum { BLANK = 1, DIGIT = 2, STOP = 4, HIGH = 8, CLOSES = 16 };
+enum {
+    BLANK = 1,
+    DIGIT = 2,
+    CLOSES = 4, /* a number, true, false or null ends before it */
+    QUOTE = 8,  /* the quote and the backslash */
+    CONTROL = 16,
+    HIGH = 32, /* not ASCII */
+    BRACKET = 64,
+    SIMPLE = 128 /* a backslash before it makes a whole escape */
+};
 
-/* STOP: a plain run in a string ends here. CLOSES: a number, true, false or null ends here. */
 static const uint8_t kind[256] = {
-    [0x00 ... 0x08] = STOP,
-    ['\t'] = STOP | BLANK | CLOSES,
-    ['\n'] = STOP | BLANK | CLOSES,
-    [0x0b ... 0x0c] = STOP,
-    ['\r'] = STOP | BLANK | CLOSES,
-    [0x0e ... 0x1f] = STOP,
+    [0x00 ... 0x08] = CONTROL,
+    ['\t'] = CONTROL | BLANK | CLOSES,
+    ['\n'] = CONTROL | BLANK | CLOSES,
+    [0x0b ... 0x0c] = CONTROL,
+    ['\r'] = CONTROL | BLANK | CLOSES,
+    [0x0e ... 0x1f] = CONTROL,
     [' '] = BLANK | CLOSES,
-    ['"'] = STOP,
-    ['\\'] = STOP,
+    ['"'] = QUOTE | SIMPLE,
+    ['\\'] = QUOTE | SIMPLE,
+    ['/'] = SIMPLE,
+    ['b'] = SIMPLE,
+    ['f'] = SIMPLE,
+    ['n'] = SIMPLE,
+    ['r'] = SIMPLE,
+    ['t'] = SIMPLE,
     [','] = CLOSES,
-    [']'] = CLOSES,
-    ['}'] = CLOSES,
+    ['['] = BRACKET,
+    [']'] = BRACKET | CLOSES,
+    ['{'] = BRACKET,
+    ['}'] = BRACKET | CLOSES,
     ['0' ... '9'] = DIGIT,
     [0x80 ... 0xff] = HIGH,
 };
@@ -42,38 +58,53 @@ static inline at skip_digits(at p, at end)
     return p;
 }
 
+/* The sets of bytes that are looked for, 16 at a time. */
+enum {
+    IN_WRITING = QUOTE | CONTROL,
+    IN_CHECKING = QUOTE | CONTROL | HIGH,
+    IN_NEST = QUOTE | BRACKET
+};
+
+/* A bit for each of the 16 bytes at p that belongs to `set`. */
 #ifdef __SSE2__
-/* A bit for each of the 16 bytes at p that is STOP, or HIGH if `high`. */
-static inline unsigned stops16(at p, bool high)
+static inline __m128i equal16(__m128i x, char c)
+{
+    return _mm_cmpeq_epi8(x, _mm_set1_epi8(c));
+}
+
+static inline unsigned mark16(at p, unsigned set)
 {
     __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
-    __m128i slash = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
-    __m128i control = high ? _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)) /* signed: < 0x20 or HIGH */
-                           : _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
-    return (unsigned)_mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, slash)));
+    __m128i marks = _mm_or_si128(equal16(x, '"'), equal16(x, '\\'));
+    if (set & HIGH) /* signed: below 0x20 or above 0x7f */
+        marks = _mm_or_si128(marks, _mm_cmplt_epi8(x, _mm_set1_epi8(0x20)));
+    else if (set & CONTROL)
+        marks = _mm_or_si128(marks, _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x));
+    if (set & BRACKET) { /* the bit 0x20 is all that tells [ from { and ] from } */
+        __m128i folded = _mm_or_si128(x, _mm_set1_epi8(0x20));
+        marks = _mm_or_si128(marks, _mm_or_si128(equal16(folded, '{'), equal16(folded, '}')));
+    }
+    return (unsigned)_mm_movemask_epi8(marks);
 }
 #else
-static inline unsigned stops16(at p, bool high)
+static inline unsigned mark16(at p, unsigned set)
 {
     unsigned bits = 0;
     for (unsigned i = 0; i < 16; i++)
-        bits |= (unsigned)((kind[p[i]] & (high ? STOP | HIGH : STOP)) != 0) << i;
+        bits |= (unsigned)((kind[p[i]] & set) != 0) << i;
     return bits;
 }
 #endif
 
-/* The first STOP (or HIGH) byte at or behind p, or end. */
-static inline at run_end(at p, at end, bool high)
+/* The same for the up to 16 bytes before end. */
+static inline unsigned mark_rest(at p, at end, unsigned set)
 {
-    for (; end - p >= 16; p += 16) {
-        unsigned bits = stops16(p, high);
-        if (bits)
-            return p + __builtin_ctz(bits);
-    }
-    while (p < end && !(kind[*p] & (high ? STOP | HIGH : STOP)))
-        p++;
-    return p;
+    uint8_t rest[16] = {0};
+    if (end - p >= 16)
+        return mark16(p, set);
+    for (size_t i = 0; p + i < end; i++)
+        rest[i] = p[i];
+    return mark16(rest, set);
 }
 
 static inline int hex_digit(uint8_t c)
@@ -128,22 +159,10 @@ static bool check_escape(struct check *c)
 {
     if (c->end - c->p < 2)
         return false;
-    switch (c->p[1]) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't':
-        c->p += 2;
-        return true;
-    case 'u':
+    if (!(kind[c->p[1]] & SIMPLE))
         return check_unicode(c);
-    default:
-        return false;
-    }
+    c->p += 2;
+    return true;
 }
 
 static inline bool is_tail(uint8_t c)
@@ -172,10 +191,29 @@ static inline bool check_character(struct check *c)
     return false;
 }
 
+/* Passes plain ASCII and, cheaply, most of the simple escapes: JSON within JSON is full of them. */
+static inline at pass_simple(at p, at end)
+{
+    while (end - p > 16) { /* one more than a block: an escape may reach out of it */
+        unsigned bits = mark16(p, IN_CHECKING), n = 16;
+        while (bits) {
+            unsigned i = (unsigned)__builtin_ctz(bits);
+            if (p[i] != '\\' || !(kind[p[i + 1]] & SIMPLE))
+                return p + i;
+            bits &= ~(3u << i);
+            n = i == 15 ? 17 : 16;
+        }
+        p += n;
+    }
+    while (p < end && !(kind[*p] & IN_CHECKING))
+        p++;
+    return p;
+}
+
 static inline bool check_string(struct check *c)
 {
     for (c->p++;;) {
-        c->p = run_end(c->p, c->end, true);
+        c->p = pass_simple(c->p, c->end);
         if (c->p == c->end)
             return false;
         if (*c->p == '"') {
@@ -341,34 +379,46 @@ static enum json_type type_of(uint8_t first)
     }
 }
 
+/* Behind the string that begins at p. */
 static inline at skip_string(at p, at end, bool *escaped)
 {
-    for (p++;;) {
-        p = run_end(p, end, false);
-        if (p >= end)
-            return end;
-        if (*p == '"')
-            return p + 1;
-        *escaped = true;
-        p += end - p < 2 ? 1 : 2;
+    for (p++; p < end;) {
+        unsigned bits = mark_rest(p, end, QUOTE), n = 16;
+        while (bits) {
+            unsigned i = (unsigned)__builtin_ctz(bits);
+            if (p[i] == '"')
+                return p + i + 1;
+            *escaped = true;
+            bits &= ~(3u << i);
+            n = i == 15 ? 17 : 16;
+        }
+        p = end - p > n ? p + n : end;
     }
+    return end;
 }
 
+/* Behind the container that begins at p. */
 static at skip_container(at p, at end)
 {
+    bool in_string = false;
     unsigned depth = 0;
-    bool escaped;
     while (p < end) {
-        uint8_t c = *p;
-        if (c == '"') {
-            p = skip_string(p, end, &escaped);
-            continue;
+        unsigned bits = mark_rest(p, end, IN_NEST), n = 16;
+        while (bits) {
+            unsigned i = (unsigned)__builtin_ctz(bits);
+            bits &= bits - 1;
+            if (p[i] == '"') {
+                in_string = !in_string;
+            } else if (p[i] == '\\') {
+                bits &= ~(2u << i);
+                n = i == 15 ? 17 : 16;
+            } else if (!in_string) {
+                depth += (p[i] | 0x20) == '{' ? 1 : -1u;
+                if (depth == 0)
+                    return p + i + 1;
+            }
         }
-        p++;
-        if (c == '{' || c == '[')
-            depth++;
-        else if ((c == '}' || c == ']') && --depth == 0)
-            return p;
+        p = end - p > n ? p + n : end;
     }
     return end;
 }
@@ -591,10 +641,10 @@ static size_t escaped_size(str s)
         return 0;
     at p = (at)s.p, end = p + s.n;
     for (; end - p >= 16; p += 16)
-        for (unsigned bits = stops16(p, false); bits; bits &= bits - 1)
+        for (unsigned bits = mark16(p, IN_WRITING); bits; bits &= bits - 1)
             n += short_escape[p[__builtin_ctz(bits)]] ? 1 : 5;
     for (; p < end; p++)
-        if (kind[*p] & STOP)
+        if (kind[*p] & IN_WRITING)
             n += short_escape[*p] ? 1 : 5;
     return n;
 }
@@ -620,7 +670,7 @@ static char *put_escaped(char *to, str s)
         return to;
     at p = (at)s.p, end = p + s.n;
     while (end - p >= 16) {
-        unsigned bits = stops16(p, false), run = bits ? (unsigned)__builtin_ctz(bits) : 16;
+        unsigned bits = mark16(p, IN_WRITING), run = bits ? (unsigned)__builtin_ctz(bits) : 16;
         memcpy(to, p, 16);
         to += run;
         p += run;
@@ -628,7 +678,7 @@ static char *put_escaped(char *to, str s)
             to = put_escape(to, *p++);
     }
     for (; p < end; p++) {
-        if (kind[*p] & STOP)
+        if (kind[*p] & IN_WRITING)
             to = put_escape(to, *p);
         else
             *to++ = (char)*p;

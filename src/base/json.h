@@ -5,7 +5,8 @@
  * Source   RFC 8259, stricter where it leaves a choice: UTF-8 is checked, lone surrogates refused,
  *          of members with one name the last one counts
  *
- * Only json_parse takes foreign text. All others take what json_parse has accepted, or a part of it.
+ * Only json_parse takes foreign text. All others take what json_parse has accepted, or a part of
+ * it.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
@@ -66,8 +67,8 @@ bool json_is_integer(struct json v); /* -?digits, of any length */
 bool json_is_true(struct json v);
 
 /* Writers; false as buf_add: it did not fit. Escaped are only ", \ and bytes below 0x20. */
-bool json_add_string(struct buf *b, str s);  /* with quotes */
-bool json_add_escaped(struct buf *b, str s); /* without quotes */
+bool json_add_string(struct buf *b, str s);    /* with quotes */
+bool json_add_escaped(struct buf *b, str s);   /* without quotes */
 bool json_add_compact(struct buf *b, str raw); /* checked text without its blanks */
 
 #endif

@@ -1,4 +1,5 @@
-/* tests/unit/base_crypto.c - signatures of the protocol (websocket-protocol §8.2), digests, text. */
+/* tests/unit/base_crypto.c - signatures of the protocol (websocket-protocol §8.2), digests, text.
+ */
 #include "base/crypto.h"
 
 #include <pthread.h>
@@ -28,7 +29,8 @@ static const struct {
      "f745334d4347295666fa8b1332293ecc0d6f83e27d26ebe678f43bd45e9afc1c"},
     {STR("8410.27461:private-cache-prices"),
      "f72dfa7ee983541dcb9d724eff0dff444558b2baaa1aee9b1fee69f5c4562e64"},
-    {STR("8410.27461:presence-room-1:{\"user_id\":\"u-7\",\"user_info\":{\"name\":\"Zo\xc3\xab\"}}"),
+    {STR("8410.27461:presence-room-1:{\"user_id\":\"u-7\",\"user_info\":{\"name\":\"Zo\xc3\xab\"}"
+         "}"),
      "6796e615f3618bd27fd652d9cc3e92b9d8b0ef33940c22756e5708d8ca875ceb"},
     {STR("8410.27461:presence-room-1:{\"user_id\":7}"),
      "43cc714829a0f8d2d08f634ca7e4fe057ed0c048c2f394ef56a2cfe61cdf4630"},
@@ -87,7 +89,8 @@ static void test_hmac_keys(void **state)
     hmac_destroy(&h);
     memset(key, 0xaa, sizeof key);
     h = hmac_create(str_of(key, sizeof key));
-    hmac_sign(h, (const str[]){S("Test Using Larger Than Block-Size Key - Hash Key First")}, 1, out);
+    hmac_sign(h, (const str[]){S("Test Using Larger Than Block-Size Key - Hash Key First")}, 1,
+              out);
     HEX(HMAC_BYTES, out, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
     hmac_destroy(&h);
     h = hmac_create((str){NULL, 0});

@@ -97,9 +97,12 @@ static void test_processes_differ(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_processes_differ), cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_pairs),            cmocka_unit_test(test_keyed_is_stable),
-        cmocka_unit_test(test_spread),           cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_processes_differ),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_keyed_is_stable),
+        cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_threads_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,8 @@ static void test_accepted(void **state)
         {STR("\"\x7f\""), JSON_STRING},
         {STR("\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xef\xbf\xbf\""), JSON_STRING},
         {STR("\"\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\""), JSON_STRING},
-        {STR("\"a long plain text of more than sixteen bytes, then \xc3\xab and more\""), JSON_STRING},
+        {STR("\"a long plain text of more than sixteen bytes, then \xc3\xab and more\""),
+         JSON_STRING},
         {STR("[]"), JSON_ARRAY},
         {STR("[ ]"), JSON_ARRAY},
         {STR("[1,[2,{}],\"\"]"), JSON_ARRAY},
@@ -149,13 +150,34 @@ static void test_refused(void **state)
 static void test_lone_surrogates_and_bad_utf8(void **state)
 {
     static const char *const rows[] = {
-        "\\ud800",         "\\udbff",         "\\udc00",         "\\udfff",
-        "\\ud800x",        "\\ud800\\n",      "\\ud800\\ud800",  "\\ud83d\\u0041",
-        "\\ude00\\ud83d",  "\\ud83d\\ude0",   "\x80",            "\xbf",
-        "\xc0\x80",        "\xc1\xbf",        "\xc3",            "\xc3(",
-        "\xe0\x9f\xbf",    "\xed\xa0\x80",    "\xed\xbf\xbf",    "\xe2\x82",
-        "\xe2(\xac",       "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
-        "\xf0\x9f\x98",    "\xff",            "\xfe",            "\xf8\x88\x80\x80\x80",
+        "\\ud800",
+        "\\udbff",
+        "\\udc00",
+        "\\udfff",
+        "\\ud800x",
+        "\\ud800\\n",
+        "\\ud800\\ud800",
+        "\\ud83d\\u0041",
+        "\\ude00\\ud83d",
+        "\\ud83d\\ude0",
+        "\x80",
+        "\xbf",
+        "\xc0\x80",
+        "\xc1\xbf",
+        "\xc3",
+        "\xc3(",
+        "\xe0\x9f\xbf",
+        "\xed\xa0\x80",
+        "\xed\xbf\xbf",
+        "\xe2\x82",
+        "\xe2(\xac",
+        "\xf0\x8f\xbf\xbf",
+        "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80",
+        "\xf0\x9f\x98",
+        "\xff",
+        "\xfe",
+        "\xf8\x88\x80\x80\x80",
     };
     (void)state;
     for (size_t pad = 0; pad < 20; pad++)
@@ -251,8 +273,9 @@ static void expect(struct json v, enum json_type type, const char *raw)
 
 static void test_fields(void **state)
 {
-    struct json v = parse(" {\"event\" : \"x\", \"data\":{\"event\":1,\"]\":\"}\\\"\"} , \"n\":-1.50e1,"
-                          "\"t\":true,\"z\":null ,\"l\":[1, [\"]\"] ]} ");
+    struct json v =
+        parse(" {\"event\" : \"x\", \"data\":{\"event\":1,\"]\":\"}\\\"\"} , \"n\":-1.50e1,"
+              "\"t\":true,\"z\":null ,\"l\":[1, [\"]\"] ]} ");
     struct json_field f[] = {{S("data"), {0}}, {S("event"), {0}}, {S("n"), {0}},   {S("t"), {0}},
                              {S("z"), {0}},    {S("l"), {0}},     {S("not"), {0}}, {S(""), {0}}};
     (void)state;
@@ -274,8 +297,11 @@ static void test_fields(void **state)
 
 static void test_last_duplicate_and_escaped_names(void **state)
 {
-    struct json_field f[] = {{S("event"), {0}}, {S("\xf0\x9f\x98\x80"), {0}}, {S(""), {0}},
-                             {{"a\0b", 3}, {0}}, {S("\\u0065vent"), {0}}};
+    struct json_field f[] = {{S("event"), {0}},
+                             {S("\xf0\x9f\x98\x80"), {0}},
+                             {S(""), {0}},
+                             {{"a\0b", 3}, {0}},
+                             {S("\\u0065vent"), {0}}};
     (void)state;
     json_fields(parse("{\"event\":1,\"\\u0065ven\\u0074\":2,\"\\ud83d\\ude00\":3,\"\":4,"
                       "\"a\\u0000b\":5,\"even\\u0000t\":6,\"\\u0065ven\":7,\"\\u0065vents\":8}"),
@@ -336,7 +362,8 @@ static void test_decoding(void **state)
         {"\"plain Zo\xc3\xab\"", STR("plain Zo\xc3\xab")},
         {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", STR("\"\\/\b\f\n\r\t")},
         {"\"\\u0000\"", STR("\0")},
-        {"\"\\u007f\\u0080\\u07FF\\u0800\\uffff\"", STR("\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf")},
+        {"\"\\u007f\\u0080\\u07FF\\u0800\\uffff\"",
+         STR("\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf")},
         {"\"x\\ud83d\\ude00y\\udbff\\udfff\"", STR("x\xf0\x9f\x98\x80y\xf4\x8f\xbf\xbf")},
         {"\"{\\\"user_id\\\":\\\"u-7\\\"}\"", STR("{\"user_id\":\"u-7\"}")},
         {"{}", STR("")},

@@ -108,7 +108,9 @@ static void test_nothing_can_be_forged(void **state)
          "plain Zo\xc3\xab \xf0\x9f\x98\x80 %s \"q\" \\"},
         {STR("a\r\n2026-01-01T00:00:00.000Z ERROR x"), "a\\r\\n2026-01-01T00:00:00.000Z ERROR x"},
         {STR("\033[31m\x7f\t\x01"), "\\x1b[31m\\x7f\\t\\x01"},
-        {STR("\xc2\x9b" "31m \xc2\xa0"), "\\xc2\\x9b31m \xc2\xa0"},
+        {STR("\xc2\x9b"
+             "31m \xc2\xa0"),
+         "\\xc2\\x9b31m \xc2\xa0"},
         {STR("\xff\xc3 \xe2\x82"), "\\xff\\xc3 \\xe2\\x82"},
     };
     (void)state;
@@ -144,8 +146,8 @@ static void test_long_lines_are_cut(void **state)
 static void test_json_lines(void **state)
 {
     struct json v;
-    struct json_field f[] = {{S("timestamp"), {0}}, {S("level"), {0}}, {S("target"), {0}},
-                             {S("message"), {0}}};
+    struct json_field f[] = {
+        {S("timestamp"), {0}}, {S("level"), {0}}, {S("target"), {0}}, {S("message"), {0}}};
     arena a = {0};
     (void)state;
     log_setup(LOG_INFO, true, true);
