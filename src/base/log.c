@@ -129,7 +129,7 @@ static void add_text(struct buf *b, enum log_level level, const char *module, st
     buf_char(b, '\n');
 }
 
-/* A stderr that is full, closed or in the way loses the line: the server goes on. */
+/* A line that cannot be written is lost: the server goes on. */
 static void write_line(str line)
 {
     while (write(STDERR_FILENO, line.p, line.n) < 0 && errno == EINTR)
