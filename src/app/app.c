@@ -1,6 +1,7 @@
 /* app/app.c - making and counting app records. */
 #include "app/app.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct app *app_create(void)
@@ -18,7 +19,7 @@ struct app *app_create(void)
 
 struct app *app_ref(struct app *a)
 {
-    __atomic_fetch_add(&a->refs, 1, __ATOMIC_RELAXED);
+    atomic_fetch_add_explicit(&a->refs, 1, memory_order_relaxed);
     return a;
 }
 
@@ -26,7 +27,7 @@ void app_unref(struct app **a)
 {
     struct app *gone = *a;
     *a = NULL;
-    if (gone == NULL || __atomic_sub_fetch(&gone->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    if (gone == NULL || atomic_fetch_sub_explicit(&gone->refs, 1, memory_order_acq_rel) > 1)
         return;
     if (gone->secret.n > 0)
         explicit_bzero((void *)(uintptr_t)gone->secret.p, gone->secret.n);

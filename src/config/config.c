@@ -5,6 +5,13 @@
 
 #include <stdlib.h>
 
+/* Seconds that still fit when they are counted in milliseconds; 68 years are for ever. */
+static uint64_t seconds(const struct loading *l, enum option id)
+{
+    int64_t s = option(l, id)->i;
+    return (uint64_t)(s < INT32_MAX ? s : INT32_MAX);
+}
+
 static void fill_process(struct loading *l)
 {
     struct config *c = l->c;
@@ -14,7 +21,7 @@ static void fill_process(struct loading *l)
     c->debug = option(l, OPT_debug)->b;
     c->process_id = option(l, OPT_instance_process_id)->s;
     c->io_uring_auto = str_eq_nocase(option(l, OPT_io_uring)->s, S("auto"));
-    c->shutdown_grace_period_s = (uint64_t)option(l, OPT_shutdown_grace_period)->i;
+    c->shutdown_grace_period_s = seconds(l, OPT_shutdown_grace_period);
     c->health_check_timeout_ms = (uint64_t)option(l, OPT_health_check_timeout_ms)->i;
     c->log.colors = option(l, OPT_logging_colors_enabled)->b;
     c->log.include_target = option(l, OPT_logging_include_target)->b;
@@ -39,8 +46,8 @@ static void fill_websocket(struct loading *l)
 {
     struct config *c = l->c;
     c->max_connections = (uint32_t)option(l, OPT_max_connections)->i;
-    c->activity_timeout_s = (uint64_t)option(l, OPT_activity_timeout)->i;
-    c->user_authentication_timeout_s = (uint64_t)option(l, OPT_user_authentication_timeout)->i;
+    c->activity_timeout_s = seconds(l, OPT_activity_timeout);
+    c->user_authentication_timeout_s = seconds(l, OPT_user_authentication_timeout);
     c->websocket_max_payload_kb = (uint32_t)option(l, OPT_websocket_max_payload_kb)->i;
     c->websocket.max_messages = (uint64_t)option(l, OPT_websocket_max_messages)->i;
     c->websocket.max_bytes = (uint64_t)option(l, OPT_websocket_max_bytes)->i;
@@ -98,11 +105,10 @@ static void fill_http(struct loading *l)
 static void fill_families(struct loading *l)
 {
     struct config *c = l->c;
-    c->cache_memory.ttl_s = (uint64_t)option(l, OPT_cache_memory_ttl)->i;
+    c->cache_memory.ttl_s = seconds(l, OPT_cache_memory_ttl);
     c->cache_memory.max_capacity = (uint64_t)option(l, OPT_cache_memory_max_capacity)->i;
-    c->channel_cache_ttl_s = (uint64_t)option(l, OPT_channel_limits_cache_ttl)->i;
-    c->presence.ungraceful_timeout_s =
-        (uint64_t)option(l, OPT_presence_ungraceful_timeout_seconds)->i;
+    c->channel_cache_ttl_s = seconds(l, OPT_channel_limits_cache_ttl);
+    c->presence.ungraceful_timeout_s = seconds(l, OPT_presence_ungraceful_timeout_seconds);
 }
 
 static bool check_strict(struct loading *l)
