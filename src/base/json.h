@@ -5,8 +5,7 @@
  * Source   RFC 8259, stricter where it leaves a choice: UTF-8 is checked, lone surrogates refused,
  *          of members with one name the last one counts
  *
- * Only json_parse takes foreign text. All others take what json_parse has accepted, or a part of
- * it.
+ * Only json_parse takes foreign text. All others take what it has accepted, or a part of that.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H

@@ -2,8 +2,8 @@
  *
  * Nature   any thread; each line is one write, so lines of threads do not mix. Blocking: who reads
  *          stderr must keep up; a closed or non-blocking one loses the line (SIGPIPE must be off)
- * Limits   a message is cut at LOG_MESSAGE_MAX bytes; log_limited gives 10 lines per second and
- * site Source   SEC-20: control bytes and broken UTF-8 come out escaped, nobody can forge a line.
+ * Limits   a message is cut at LOG_MESSAGE_MAX bytes; log_limited: 10 lines per second and site
+ * Source   SEC-20: control bytes and broken UTF-8 come out escaped, nobody can forge a line.
  *          Callers cut peers' text themselves: LOG_PEER(s) is the argument pair of "%.*s"
  */
 #ifndef BASE_LOG_H
