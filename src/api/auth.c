@@ -1,0 +1,134 @@
+#include "api/auth.h"
+
+#include <stdlib.h>
+
+#include "api/answer.h"
+#include "api/route.h"
+#include "base/log.h"
+
+enum { WINDOW_S = 600 };
+
+/* Missing, empty or given twice. */
+static bool is_single(const struct request *q, str name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < q->param_count; i++)
+        if (str_eq(q->params[i].key, name)) {
+            if (q->params[i].value.n == 0)
+                return false;
+            n++;
+        }
+    return n == 1;
+}
+
+static bool params_are_there(struct request *q)
+{
+    static const str names[] = {STR("auth_key"), STR("auth_timestamp"), STR("auth_version"),
+                                STR("auth_signature")};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (!is_single(q, names[i])) {
+            answer_error(q, 401, "auth_failed", "%.*s is missing", FMT(names[i]));
+            return false;
+        }
+    return true;
+}
+
+static bool timestamp_is_fine(struct request *q)
+{
+    uint64_t then;
+    int64_t now = q->worker->node->wall_s();
+    str text = request_param(q, S("auth_timestamp"));
+    if (text.n > 12 || !str_u64(text, UINT64_MAX, &then)) {
+        answer_error(q, 401, "auth_failed", "Invalid auth_timestamp format");
+        return false;
+    }
+    int64_t off = now - (int64_t)then;
+    if (off > WINDOW_S || off < -WINDOW_S) {
+        log_limited(LOG_WARN, "api", "request refused: its auth_timestamp is %lld s off",
+                    (long long)-off);
+        answer_error(q, 401, "auth_failed", "Timestamp expired or too far in the future");
+        return false;
+    }
+    return true;
+}
+
+static void signature_check(struct request *q)
+{
+    const struct app *app = q->app->app;
+    if (!crypto_equal(request_param(q, S("auth_key")), app->key))
+        answer_error(q, 401, "auth_failed", "Unknown auth_key");
+    else if (!str_eq(request_param(q, S("auth_version")), S("1.0")))
+        answer_error(q, 401, "auth_failed", "Version not supported");
+    else if (!timestamp_is_fine(q))
+        return;
+    else if (!api_sign_check(q->app->hmac, q->head.method, q->head.path, q->head.query,
+                             request_param(q, S("auth_signature"))))
+        answer_error(q, 401, "auth_failed", "Invalid API signature");
+    else if (!app->enabled)
+        answer_error(q, 403, "forbidden", "Application disabled");
+}
+
+static void app_found(struct request *q, struct app_answer *a)
+{
+    if (a->err.kind != ERR_NONE) {
+        app_unref(&a->app);
+        answer_error(q, 503, "service_unavailable", "Application lookup failed");
+    } else if (!a->found && q->route->auth == SIGNED_APP_KEY) {
+        answer_error(q, 401, "auth_failed", "Unknown auth_key");
+    } else if (!a->found) {
+        answer_error(q, 404, "app_not_found", "Application not found: %.*s", FMT(q->segments[1]));
+    } else {
+        q->app = app_table_take(&q->worker->apps, &a->app);
+        signature_check(q);
+    }
+}
+
+static void (*continue_with)(struct request *q);
+
+static void app_found_later(struct handle asker, struct app_answer *a)
+{
+    struct request *q = request_find(asker);
+    if (!q) {
+        app_unref(&a->app);
+        return;
+    }
+    app_found(q, a);
+    continue_with(q);
+}
+
+void auth_head(struct request *q, void (*go_on)(struct request *q))
+{
+    struct app_answer a = {0};
+    struct app_manager *m = q->worker->node->apps;
+    struct handle asker = stream_handle(q->stream);
+    q->param_count = api_query_parse(q->head.query, true, &q->memory, &q->params);
+    if (!params_are_there(q))
+        return;
+    continue_with = go_on; /* the same for all requests */
+    enum when when = q->route->auth == SIGNED_APP_KEY
+                         ? app_by_key(m, asker, request_param(q, S("auth_key")), &a, app_found_later)
+                         : app_by_id(m, asker, q->segments[1], &a, app_found_later);
+    if (when == DONE)
+        app_found(q, &a);
+    else
+        q->is_waiting = true;
+}
+
+bool auth_body(struct request *q)
+{
+    uint8_t md5[16];
+    char hex[32];
+    str sent = request_param(q, S("body_md5"));
+    if (!sent.p && q->body.n == 0)
+        return true;
+    if (!sent.p) {
+        answer_error(q, 401, "auth_failed", "body_md5 is required for a request with a body");
+        return false;
+    }
+    crypto_md5(q->body, md5);
+    crypto_hex(md5, sizeof md5, hex);
+    if (str_eq_nocase(sent, str_of(hex, sizeof hex)))
+        return true;
+    answer_error(q, 401, "auth_failed", "body_md5 mismatch");
+    return false;
+}

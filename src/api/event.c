@@ -1,0 +1,222 @@
+#include "api/event.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/utf8.h"
+#include "pusher/socket_id.h"
+
+struct reading {
+    struct request *q;
+    const struct app *app;
+    const char *prefix;
+    struct event *e;
+    struct refusal *r;
+};
+
+static bool refuse(struct reading *x, int status, const char *code, const char *fmt, ...)
+    PRINTF(4, 5);
+static bool refuse(struct reading *x, int status, const char *code, const char *fmt, ...)
+{
+    va_list ap;
+    x->r->status = status;
+    x->r->code = code;
+    int n = snprintf(x->r->text, sizeof x->r->text, "%s", x->prefix);
+    va_start(ap, fmt);
+    vsnprintf(x->r->text + n, sizeof x->r->text - (size_t)n, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+static bool wrong_type(struct reading *x, const char *name, const char *want)
+{
+    return refuse(x, 400, "invalid_input", "'%s' must be %s", name, want);
+}
+
+static bool is_absent(struct json v)
+{
+    return v.type == JSON_NONE || v.type == JSON_NULL;
+}
+
+static bool name_read(struct reading *x, struct json v)
+{
+    if (is_absent(v))
+        return refuse(x, 400, "invalid_input", "Event name is required");
+    if (v.type != JSON_STRING)
+        return wrong_type(x, "name", "a string");
+    x->e->name = json_string(v, &x->q->memory);
+    if (x->e->name.n == 0)
+        return refuse(x, 400, "invalid_input", "Event name is required");
+    if (utf8_length(x->e->name) <= x->app->max_event_name)
+        return true;
+    str cut = utf8_cut(x->e->name, 64);
+    return refuse(x, 400, "limit_exceeded", "Event name '%.*s' exceeds maximum length of %u",
+                  FMT(cut), x->app->max_event_name);
+}
+
+static void channel_add(struct event *e, str name)
+{
+    for (size_t i = 0; i < e->channel_count; i++)
+        if (str_eq(e->channels[i], name))
+            return; /* published once */
+    e->channels[e->channel_count++] = name;
+}
+
+static bool channel_check(struct reading *x, str name)
+{
+    struct err why;
+    return channel_name_check(name, x->app->max_channel_name, &why) ||
+           refuse(x, 400, "invalid_input", "%s", why.text);
+}
+
+static bool channel_list_read(struct reading *x, struct json list)
+{
+    struct json item;
+    size_t n = 0;
+    struct json_iter it = json_iter(list);
+    while (json_next(&it, NULL, &item)) {
+        n++;
+        if (item.type != JSON_STRING)
+            return wrong_type(x, "channels", "an array of strings");
+    }
+    if (x->app->max_event_channels && n > x->app->max_event_channels)
+        return refuse(x, 400, "limit_exceeded", "Number of channels (%zu) exceeds limit (%u)", n,
+                      x->app->max_event_channels);
+    x->e->channels = arena_get(&x->q->memory, n * sizeof *x->e->channels);
+    it = json_iter(list);
+    while (json_next(&it, NULL, &item))
+        channel_add(x->e, json_string(item, &x->q->memory));
+    return true;
+}
+
+static bool channels_read(struct reading *x, struct json list, struct json one)
+{
+    if (!is_absent(list)) {
+        if (list.type != JSON_ARRAY)
+            return wrong_type(x, "channels", "an array of strings");
+        if (!channel_list_read(x, list))
+            return false;
+    } else if (!is_absent(one)) {
+        if (one.type != JSON_STRING)
+            return wrong_type(x, "channel", "a string");
+        x->e->channels = arena_get(&x->q->memory, sizeof *x->e->channels);
+        channel_add(x->e, json_string(one, &x->q->memory));
+    }
+    if (x->e->channel_count == 0)
+        return refuse(x, 400, "missing_channel_info",
+                      "Request must contain 'channels' (list) or 'channel' (string)");
+    return true;
+}
+
+/* A string goes out byte for byte, other JSON as its compact text, nothing as null. */
+static bool data_read(struct reading *x, struct json v)
+{
+    arena *a = &x->q->memory;
+    size_t bytes = 4;
+    if (v.type == JSON_STRING) {
+        x->e->data = v.raw;
+        bytes = json_string(v, a).n;
+    } else if (is_absent(v)) {
+        x->e->data = S("\"null\"");
+    } else {
+        struct buf compact, literal;
+        buf_init(&compact, SIZE_MAX);
+        buf_init(&literal, SIZE_MAX);
+        json_add_compact(&compact, v.raw);
+        json_add_string(&literal, buf_str(&compact));
+        bytes = compact.n;
+        x->e->data = arena_str(a, buf_str(&literal));
+        buf_finish(&compact);
+        buf_finish(&literal);
+    }
+    uint32_t kb = x->app->max_event_payload_kb;
+    if (kb == 0 || bytes <= (size_t)kb * 1024)
+        return true;
+    str cut = utf8_cut(x->e->name, 64);
+    return refuse(x, 413, "payload_too_large",
+                  "Event payload size (%zu bytes) for event '%.*s' exceeds limit (%uKB)", bytes,
+                  FMT(cut), kb);
+}
+
+static bool socket_read(struct reading *x, struct json v)
+{
+    struct socket_id id;
+    struct message_exclude *out = &x->e->exclude;
+    if (is_absent(v))
+        return true;
+    if (v.type != JSON_STRING)
+        return wrong_type(x, "socket_id", "a string");
+    str text = json_string(v, &x->q->memory);
+    if (!socket_id_parse(text, &id)) {
+        str cut = utf8_cut(text, 64);
+        return refuse(x, 400, "invalid_input", "Invalid socket id: %.*s", FMT(cut));
+    }
+    out->set = socket_id_place(id, &out->worker, &out->slot); /* else it is nobody's */
+    out->number = id.number;
+    return true;
+}
+
+static bool info_read(struct reading *x, struct json v)
+{
+    str word;
+    if (is_absent(v))
+        return true;
+    if (v.type != JSON_STRING)
+        return wrong_type(x, "info", "a string");
+    str rest = json_string(v, &x->q->memory);
+    x->e->wants_info = rest.n > 0;
+    while (http1_list_next(&rest, &word)) {
+        x->e->wants_users |= str_eq(word, S("user_count"));
+        x->e->wants_subscriptions |= str_eq(word, S("subscription_count"));
+    }
+    return true;
+}
+
+bool event_read(struct request *q, struct json object, const char *prefix, struct event *out,
+                struct refusal *r)
+{
+    struct json_field f[] = {{S("name"), {0}},      {S("channels"), {0}}, {S("channel"), {0}},
+                             {S("data"), {0}},      {S("socket_id"), {0}}, {S("info"), {0}}};
+    struct reading x = {q, q->app->app, prefix, out, r};
+    *out = (struct event){0};
+    if (object.type != JSON_OBJECT)
+        return refuse(&x, 400, "invalid_input", "Event must be a JSON object");
+    json_fields(object, f, COUNT_OF(f));
+    if (!name_read(&x, f[0].value) || !channels_read(&x, f[1].value, f[2].value) ||
+        !data_read(&x, f[3].value))
+        return false;
+    for (size_t i = 0; i < out->channel_count; i++)
+        if (!channel_check(&x, out->channels[i]))
+            return false;
+    return socket_read(&x, f[4].value) && info_read(&x, f[5].value);
+}
+
+bool event_is_blocked(struct request *q, const struct event *e)
+{
+    for (size_t i = 0; i < e->channel_count; i++)
+        if (registry_is_full(q->worker->node->registry, q->app->app->id, e->channels[i]))
+            return true;
+    return false;
+}
+
+void event_send(struct request *q, const struct event *e)
+{
+    for (size_t i = 0; i < e->channel_count; i++) {
+        struct message *m = message_create(q->app->app->id, e->channels[i], e->name, e->data,
+                                           S(""), MESSAGE_HTTP);
+        m->exclude = e->exclude;
+        registry_publish(q->worker->node->registry, &q->worker->loop, m);
+    }
+}
+
+void event_info(struct request *q, const struct event *e, str channel, struct buf *b)
+{
+    struct channel_counts n = registry_counts(q->worker->node->registry, q->app->app->id, channel);
+    bool users = e->wants_users && channel_kind(channel).base == CHANNEL_PRESENCE;
+    buf_char(b, '{');
+    if (users)
+        buf_printf(b, "\"user_count\":%u", n.users);
+    if (e->wants_subscriptions)
+        buf_printf(b, "%s\"subscription_count\":%u", users ? "," : "", n.subscriptions);
+    buf_char(b, '}');
+}

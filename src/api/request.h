@@ -1,0 +1,45 @@
+/* api/request.h - one request on its way through route, authentication, body and endpoint.
+ *
+ * Nature   the worker's thread. Slices point into the socket's buffer, or after request_keep into
+ *          the request's arena: an endpoint that answers later keeps it first
+ */
+#ifndef API_REQUEST_H
+#define API_REQUEST_H
+
+#include "app/app_table.h"
+#include "base/buf.h"
+#include "conn/worker.h"
+#include "pusher/api_sign.h"
+#include "wire/http1.h"
+
+enum { REQUEST_SEGMENTS = 5 };
+
+struct route;
+struct request {
+    struct worker *worker;
+    struct stream *stream;
+    arena memory; /* cleared when the answer is out */
+    struct http1_request head;
+    str head_text, body;
+    const struct route *route;
+    str segments[REQUEST_SEGMENTS]; /* of the path, decoded */
+    size_t segment_count;
+    struct api_param *params;
+    size_t param_count;
+    struct app_entry *app; /* of signed routes */
+    bool is_kept;     /* head and body are copies */
+    bool is_waiting;  /* for an answer of a driver */
+    bool is_answered;
+    bool must_close;  /* after the answer */
+};
+
+/* Value of the first parameter of that name; .p NULL if there is none. */
+str request_param(const struct request *q, str name);
+/* Moves head and body into the arena. */
+void request_keep(struct request *q);
+/* The waiting request of a late answer, or NULL. */
+struct request *request_find(struct handle asker);
+/* Behind a late answer: goes on with what follows on the connection. */
+void request_resume(struct request *q);
+
+#endif

@@ -1,0 +1,85 @@
+/* Health: /up, /up/{app}, /ready, /live, /. Source: http-api.md §9; design §9 */
+#include "api/answer.h"
+#include "api/route.h"
+
+static void answer_word(struct request *q, int status, str word)
+{
+    struct buf more;
+    buf_init(&more, SIZE_MAX);
+    http1_field(&more, S("X-Health-Check"), word);
+    answer(q, status, S("text/plain"), word, buf_str(&more));
+    buf_finish(&more);
+}
+
+static void count_app(void *ctx, struct app *app)
+{
+    (void)app;
+    ++*(size_t *)ctx;
+}
+
+static bool node_is_fine(struct request *q)
+{
+    size_t apps = 0;
+    if (atomic_load(&q->worker->node->draining)) {
+        answer_word(q, 503, S("DRAINING"));
+        return false;
+    }
+    app_manager_each(q->worker->node->apps, count_app, &apps);
+    if (apps == 0)
+        answer_word(q, 503, S("ERROR"));
+    return apps > 0;
+}
+
+void endpoint_up(struct request *q)
+{
+    if (node_is_fine(q))
+        answer_word(q, 200, S("OK"));
+}
+
+static void app_found(struct request *q, struct app_answer *a)
+{
+    if (a->err.kind != ERR_NONE)
+        answer_word(q, 503, S("ERROR"));
+    else if (!a->found)
+        answer_word(q, 404, S("NOT_FOUND"));
+    else if (!a->app->enabled)
+        answer_word(q, 503, S("ERROR"));
+    else
+        answer_word(q, 200, S("OK"));
+    app_unref(&a->app);
+}
+
+static void app_found_later(struct handle asker, struct app_answer *a)
+{
+    struct request *q = request_find(asker);
+    if (!q) {
+        app_unref(&a->app);
+        return;
+    }
+    app_found(q, a);
+    request_resume(q);
+}
+
+void endpoint_up_app(struct request *q)
+{
+    struct app_answer a = {0};
+    if (!node_is_fine(q))
+        return;
+    if (app_by_id(q->worker->node->apps, stream_handle(q->stream), q->segments[1], &a,
+                  app_found_later) == DONE) {
+        app_found(q, &a);
+    } else {
+        request_keep(q);
+        q->is_waiting = true;
+    }
+}
+
+void endpoint_live(struct request *q)
+{
+    answer(q, 200, S("text/plain"), S(""), S(""));
+}
+
+void endpoint_root(struct request *q)
+{
+    answer(q, 200, S("text/plain"), S("OK"), S(""));
+}

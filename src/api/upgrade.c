@@ -1,0 +1,35 @@
+/* GET /app/{key}: from HTTP to WebSocket. Source: websocket-protocol.md §1.1, §1.3, §1.4 */
+#include "api/answer.h"
+#include "api/http.h"
+#include "api/route.h"
+#include "wire/ws_handshake.h"
+
+void endpoint_upgrade(struct request *q)
+{
+    struct ws_handshake h;
+    struct buf b;
+    bool compress = q->worker->node->settings.compression;
+    bool agreed = ws_handshake_decide(&q->head, compress, &h);
+    /* Shared compressed frames need one window: an offer of a smaller one stays unanswered. */
+    if (agreed && h.deflate && h.server_window_bits < 15)
+        agreed = ws_handshake_decide(&q->head, false, &h);
+    if (!agreed) {
+        q->must_close = true;
+        str more = h.status == 426 ? S("Sec-WebSocket-Version: 13\r\n") : S("");
+        answer(q, h.status, S("text/plain"), h.text, more);
+        return;
+    }
+    buf_init(&b, SIZE_MAX);
+    ws_handshake_write(&h, &b);
+    struct frame *f = frame_of(buf_str(&b));
+    stream_send(q->stream, f);
+    frame_unref(f);
+    buf_finish(&b);
+    struct upgrade u = {
+        .key = q->segments[1],
+        .query = q->head.query,
+        .origin = http1_header_get(&q->head, S("origin")),
+        .deflate = h.deflate,
+    };
+    http_upgrade(q, &u);
+}
