@@ -298,7 +298,8 @@ bool stream_pool_again(struct stream_pool *p)
         reread(s);
     }
     p->again.n -= n;
-    memmove(p->again.v, p->again.v + n, p->again.n * sizeof *p->again.v);
+    if (p->again.n)
+        memmove(p->again.v, p->again.v + n, p->again.n * sizeof *p->again.v);
     return p->again.n > 0;
 }
 
