@@ -4,6 +4,7 @@
 
 #include "api/answer.h"
 #include "api/route.h"
+#include "api/usage.h"
 
 struct memory {
     unsigned long long total, used;
@@ -52,17 +53,24 @@ static double percent(const struct memory *m)
     return m->total ? 100.0 * (double)m->used / (double)m->total : 0;
 }
 
-void endpoint_usage(struct request *q)
+void memory_write(struct buf *b)
 {
     struct memory m = memory_now();
+    buf_printf(b, "{\"free\":%llu,\"used\":%llu,\"total\":%llu,\"percent\":%.2f}", m.total - m.used,
+               m.used, m.total, percent(&m));
+}
+
+void endpoint_usage(struct request *q)
+{
     struct buf b;
     if (!q->worker->node->settings.usage_enabled) {
         answer(q, 404, S("text/plain"), S("404 NOT FOUND"), S(""));
         return;
     }
     buf_init(&b, SIZE_MAX);
-    buf_printf(&b, "{\"memory\":{\"free\":%llu,\"used\":%llu,\"total\":%llu,\"percent\":%.2f}}",
-               m.total - m.used, m.used, m.total, percent(&m));
+    buf_add(&b, S("{\"memory\":"));
+    memory_write(&b);
+    buf_char(&b, '}');
     answer_json(q, buf_str(&b));
     buf_finish(&b);
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "conn/pending.h"
 #include "conn/rate.h"
 #include "pusher/api_sign.h"
@@ -81,6 +82,7 @@ static void conn_part(struct conn *c, const struct wire_error *e, uint16_t code,
     struct frame *f = ws_close_frame(code, reason);
     stream_send(conn_stream(c), f);
     frame_unref(f);
+    c->sub.stream.hears_end = true;
     stream_end(conn_stream(c), CONN_CLOSE_TIMEOUT_MS);
 }
 
@@ -201,6 +203,7 @@ static void admit(struct conn *c, struct app_answer *a)
         app_unref(&a->app);
     } else {
         c->app = app_table_take(&w->apps, &a->app);
+        admission_free(c);
         if (quotas_taken(c))
             established(c);
     }
@@ -383,13 +386,17 @@ static struct ws_limits limits_of(const struct conn *c)
 static void on_item(struct conn *c, const struct ws_event *ev)
 {
     switch (ev->item) {
-    case WS_MESSAGE:
-        on_message(c, ev->payload);
+    case WS_MESSAGE: /* binary is read as text, so it must be text */
+        if (ev->binary && !utf8_ok(ev->payload))
+            conn_close_code(c, 1007, S("Invalid UTF-8"));
+        else
+            on_message(c, ev->payload);
         break;
     case WS_PING:
         send_control(c, WS_OP_PONG, ev->payload);
         break;
     case WS_CLOSE:
+        c->sub.stream.peer_done = true;
         conn_close_code(c, ev->close_code == 1005 ? 1000 : ev->close_code, S(""));
         break;
     case WS_BAD:
@@ -401,15 +408,40 @@ static void on_item(struct conn *c, const struct ws_event *ev)
     }
 }
 
+/* Our Close has been queued: of what still comes only the peer's Close counts (§2.7). */
+static size_t farewell_data(struct conn *c, char *in, size_t n)
+{
+    const struct settings *set = &conn_worker(c)->node->settings;
+    struct ws_limits lim = {set->max_payload_bytes, set->max_frame_bytes, c->sub.stream.deflate};
+    size_t done = 0, used;
+    struct ws_event ev;
+    do {
+        ws_read(&c->reader, &lim, in + done, n - done, &used, &ev);
+        done += used;
+    } while (used && done < n && ev.item != WS_CLOSE && ev.item != WS_BAD);
+    if (ev.item == WS_CLOSE) {
+        ws_reader_release(&c->reader);
+        stream_peer_done(conn_stream(c));
+        return n;
+    }
+    ws_reader_release(&c->reader);
+    return ev.item == WS_BAD ? n : done;
+}
+
 static size_t conn_data(struct stream *s, char *in, size_t n, bool *more)
 {
     struct conn *c = conn_of(s);
     size_t done = 0;
+    if (s->ending)
+        return farewell_data(c, in, n);
     if (!c->is_open)
         return 0; /* waits for the app store */
     struct ws_limits lim = limits_of(c);
     c->active_ms = worker_of(s)->loop.now_ms;
-    c->pinged_ms = 0;
+    if (c->pinged_ms) { /* answered: the next probe is due earlier than the verdict was */
+        c->pinged_ms = 0;
+        conn_timer(s);
+    }
     for (int frames = 0; done < n && !s->paused; frames++) {
         struct ws_event ev;
         size_t used;

@@ -47,7 +47,8 @@ static bool event_is_fine(struct conn *c, const struct client_event *q)
     else if (!channel_takes_client_events(channel_kind(q->channel)))
         e = wire_error(WIRE_CLIENT_CHANNEL);
     else if (app->max_event_payload_kb && q->text.n > (size_t)app->max_event_payload_kb * 1024)
-        e = wire_error_f(WIRE_CLIENT_PAYLOAD, "%zu %u", q->text.n, app->max_event_payload_kb);
+        e = wire_error_f(WIRE_CLIENT_PAYLOAD, "(%zu bytes) exceeds limit (%uKB)", q->text.n,
+                         app->max_event_payload_kb);
     else
         return true;
     return refused(c, q, &e);

@@ -214,7 +214,7 @@ static void feed(struct stream *s, char *in, size_t n)
     bool more = false;
     uint32_t generation = s->generation;
     size_t used = 0;
-    while (used < n && !s->paused && !s->ending && !more) {
+    while (used < n && !s->paused && (!s->ending || s->hears_end) && !more) {
         const struct stream_user *user = s->user;
         size_t took = user->data(s, in + used, n - used, &more);
         if (s->fd < 0 || s->generation != generation)
@@ -223,7 +223,7 @@ static void feed(struct stream *s, char *in, size_t n)
         if (took == 0 && s->user == user)
             break; /* after an upgrade the new user looks at the same bytes */
     }
-    if (s->ending)
+    if (s->ending && !s->hears_end)
         used = n;
     rest_keep(s, in + used, n - used);
     if (more)
@@ -399,7 +399,9 @@ static void after_write(struct stream *s)
     }
     if (blocked)
         return;
-    if (s->ending && !s->shut) {
+    if (s->ending && s->peer_done) {
+        leave(s);
+    } else if (s->ending && !s->shut) {
         s->shut = true;
         shutdown(s->fd, SHUT_WR);
     } else if (!s->ending)
@@ -526,6 +528,13 @@ void stream_drop_output(struct stream *s)
         queue_free(s);
 }
 
+void stream_peer_done(struct stream *s)
+{
+    s->peer_done = true;
+    if (!stream_has_output(s))
+        leave(s);
+}
+
 void stream_end(struct stream *s, int64_t linger_ms)
 {
     if (s->ending)
@@ -594,7 +603,7 @@ void stream_ready(struct stream_pool *p, uint64_t key, uint32_t events)
         stream_write(s);
     if (s->fd < 0 || s->generation != generation)
         return;
-    if (s->ending) {
+    if (s->ending && !s->hears_end) {
         if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
             drain_input(s);
         return;

@@ -59,6 +59,8 @@ struct stream {
     bool limited : 1;    /* limits are judged */
     bool deflate : 1;    /* permessage-deflate was agreed */
     bool reset : 1;      /* cut with RST when the linger time ends */
+    bool hears_end : 1;  /* while ending the user still gets input, to see the peer's farewell */
+    bool peer_done : 1;  /* nothing more comes: close as soon as the output has left */
 };
 
 struct stream_limits {
@@ -115,6 +117,8 @@ void stream_deadline(struct stream *s, int64_t due_ms);
 /* Sends what is queued, then shuts down and closes; at most linger_ms (then RST if `reset`). The
  * user hears `gone` at the end. */
 void stream_end(struct stream *s, int64_t linger_ms);
+/* While ending: the peer has said farewell too. Closes as soon as the output has left. */
+void stream_peer_done(struct stream *s);
 /* Throws unsent output away, except a frame whose first bytes have left. */
 void stream_drop_output(struct stream *s);
 /* Closes now, without `gone`. */

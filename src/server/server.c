@@ -62,6 +62,7 @@ static void settings_fill(struct settings *s, const struct config *c)
         .max_body_bytes = (uint64_t)c->http_api.request_limit_in_mb * 1024 * 1024,
         .compression = c->websocket.compression,
         .usage_enabled = c->http_api.usage_enabled,
+        .usage_token = c->http_api.usage_token,
     };
 }
 

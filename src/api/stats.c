@@ -1,0 +1,110 @@
+/* GET /stats and /operator/stats: this node only. Source: http-api.md §9; configuration.md §9.1:
+ * they tell app ids and load, so they need the bearer token http_api.usage_token. */
+#include "api/answer.h"
+#include "api/route.h"
+#include "api/usage.h"
+#include "base/json.h"
+
+struct stats {
+    struct request *q;
+    struct buf apps;
+    size_t app_count;
+    int64_t connections;
+    struct registry_totals sum;
+};
+
+static void occupancy_write(struct buf *b, const struct registry_totals *t)
+{
+    buf_printf(b,
+               "\"occupancy\":{\"channels\":%llu,\"subscriptions\":%llu,\"presence_channels\":%llu,"
+               "\"presence_subscriptions\":%llu,\"presence_members\":%llu}",
+               (unsigned long long)t->channels, (unsigned long long)t->subscriptions,
+               (unsigned long long)t->presence_channels,
+               (unsigned long long)t->presence_subscriptions,
+               (unsigned long long)t->presence_members);
+}
+
+static void counts_write(struct buf *b, int64_t connections, const struct registry_totals *t)
+{
+    buf_printf(b,
+               "\"connections\":%lld,\"authenticated_connections\":%llu,\"users\":%llu,"
+               "\"connections_with_meta\":0,",
+               (long long)connections, (unsigned long long)t->authenticated,
+               (unsigned long long)t->users);
+    occupancy_write(b, t);
+}
+
+static void sum_add(struct registry_totals *sum, const struct registry_totals *t)
+{
+    sum->channels += t->channels;
+    sum->subscriptions += t->subscriptions;
+    sum->presence_channels += t->presence_channels;
+    sum->presence_subscriptions += t->presence_subscriptions;
+    sum->presence_members += t->presence_members;
+    sum->users += t->users;
+    sum->authenticated += t->authenticated;
+}
+
+/* Apps without state are left out. */
+static void app_write(void *ctx, struct app *app)
+{
+    struct stats *s = ctx;
+    struct node *n = s->q->worker->node;
+    struct registry_totals t;
+    int64_t connections = atomic_load(&app_live_get(&n->lives, app->id)->connections);
+    registry_totals(n->registry, app->id, &t);
+    if (connections == 0 && t.channels == 0)
+        return;
+    buf_add(&s->apps, s->app_count++ ? S(",{\"app_id\":") : S("{\"app_id\":"));
+    json_add_string(&s->apps, app->id);
+    buf_char(&s->apps, ',');
+    counts_write(&s->apps, connections, &t);
+    buf_char(&s->apps, '}');
+    s->connections += connections;
+    sum_add(&s->sum, &t);
+}
+
+static void history_write(struct buf *b, str name)
+{
+    json_add_string(b, name);
+    buf_add(b, S(":{\"enabled\":false,\"backend\":\"disabled\",\"state_authority\":\"disabled\","
+                 "\"degraded_channels\":0,\"reset_required_channels\":0,\"queue_depth\":0},"));
+}
+
+static bool is_allowed(const struct request *q)
+{
+    str token = q->worker->node->settings.usage_token;
+    str sent = http1_header_get(&q->head, S("authorization"));
+    return token.n && str_starts(sent, S("Bearer ")) && crypto_equal(str_from(sent, 7), token);
+}
+
+void endpoint_stats(struct request *q)
+{
+    const struct settings *set = &q->worker->node->settings;
+    struct stats s = {.q = q};
+    struct buf b;
+    if (!set->usage_enabled || set->usage_token.n == 0) {
+        answer(q, 404, S("text/plain"), S("404 NOT FOUND"), S(""));
+        return;
+    }
+    if (!is_allowed(q)) {
+        answer_error(q, 401, "auth_failed", "Bearer token required");
+        return;
+    }
+    buf_init(&s.apps, SIZE_MAX);
+    buf_init(&b, SIZE_MAX);
+    app_manager_each(q->worker->node->apps, app_write, &s);
+    buf_add(&b, S("{\"memory\":"));
+    memory_write(&b);
+    buf_char(&b, ',');
+    history_write(&b, S("history"));
+    history_write(&b, S("presence_history"));
+    buf_printf(&b, "\"totals\":{\"apps\":%zu,", s.app_count);
+    counts_write(&b, s.connections, &s.sum);
+    buf_add(&b, S("},\"apps\":["));
+    buf_add(&b, buf_str(&s.apps));
+    buf_add(&b, S("]}"));
+    answer_json(q, buf_str(&b));
+    buf_finish(&s.apps);
+    buf_finish(&b);
+}
