@@ -548,8 +548,8 @@ class Talk:
         what = " ".join([what.strip()] + more).strip()
         say = {">": self.say, ">>": self.say_joined, "frame": self.say_frame,
                "subscribe": self.say_subscribe, "unsubscribe": self.say_unsubscribe,
-               "signin": self.say_signin, "close": self.say_close, "reset": self.say_reset, "cut": self.say_cut, "silent": self.say_silent,
-               "bytes": self.say_bytes}
+               "signin": self.say_signin, "close": self.say_close, "reset": self.say_reset,
+               "cut": self.say_cut, "silent": self.say_silent, "bytes": self.say_bytes}
         hear = {"<": self.hear, "<~": self.hear_later, "<none": self.hear_none,
                 "<close": self.hear_close, "<end": self.hear_end, "<ping": self.hear_control,
                 "<pong": self.hear_control, "joined": self.hear_joined,

@@ -5,7 +5,9 @@ import assert from "node:assert/strict";
 import PusherJs from "pusher-js";
 import Echo from "laravel-echo";
 import WebSocket from "ws";
-import { startServer, backEnd, frontEnd, optionsOf, next, subscribed, connected } from "./server.mjs";
+import {
+  startServer, backEnd, frontEnd, optionsOf, next, nextWithMetadata, subscribed, connected,
+} from "./server.mjs";
 
 let server, api;
 const open = [];
@@ -89,7 +91,7 @@ test("presence: members join, talk and leave", async () => {
   const b = bert.subscribe("presence-room");
   assert.equal((await subscribed(b)).count, 2);
   assert.deepEqual(await added, { id: "bert", info: { name: "BERT" } });
-  const said = next(a, "client-hello");
+  const said = nextWithMetadata(a, "client-hello");
   b.trigger("client-hello", { text: "hi" });
   const [data, metadata] = await said;
   assert.deepEqual(data, { text: "hi" });

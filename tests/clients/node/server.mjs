@@ -54,7 +54,7 @@ export async function startServer(change = {}) {
 
 export function backEnd(port) {
   return new PusherServer({
-    appId: "shop", key: "shop-key", secret: "shop-secret", host: "127.0.0.1", port: String(port),
+    appId: "4711", key: "shop-key", secret: "shop-secret", host: "127.0.0.1", port: String(port),
     useTLS: false, encryptionMasterKeyBase64: masterKey,
   });
 }
@@ -81,14 +81,19 @@ export function frontEnd(port, user = { id: "anna" }) {
   return new PusherJs("shop-key", optionsOf(port, user));
 }
 
-// Resolves with the arguments of the next such event of a channel, connection or user.
-export function next(emitter, event, ms = 5000) {
+// Resolves with the data of the next such event of a channel, connection or user;
+// pusher-js hands metadata behind it.
+export async function next(emitter, event, ms = 5000) {
+  return (await nextWithMetadata(emitter, event, ms))[0];
+}
+
+export function nextWithMetadata(emitter, event, ms = 5000) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no ${event} within ${ms} ms`)), ms);
     const once = (...args) => {
       clearTimeout(timer);
       emitter.unbind(event, once);
-      resolve(args.length > 1 ? args : args[0]);
+      resolve(args);
     };
     emitter.bind(event, once);
   });

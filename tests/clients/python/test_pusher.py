@@ -63,7 +63,7 @@ class OfficialPythonLibrary(unittest.TestCase):
                 break
             except OSError:
                 time.sleep(0.02)
-        cls.api = pusher.Pusher(app_id="shop", key="shop-key", secret="shop-secret",
+        cls.api = pusher.Pusher(app_id="4711", key="shop-key", secret="shop-secret",
                                 host="127.0.0.1", port=cls.port, ssl=False,
                                 encryption_master_key_base64=base64.b64encode(b"k" * 32).decode())
 
