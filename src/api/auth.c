@@ -105,9 +105,10 @@ void auth_head(struct request *q, void (*go_on)(struct request *q))
     if (!params_are_there(q))
         return;
     continue_with = go_on; /* the same for all requests */
-    enum when when = q->route->auth == SIGNED_APP_KEY
-                         ? app_by_key(m, asker, request_param(q, S("auth_key")), &a, app_found_later)
-                         : app_by_id(m, asker, q->segments[1], &a, app_found_later);
+    enum when when =
+        q->route->auth == SIGNED_APP_KEY
+            ? app_by_key(m, asker, request_param(q, S("auth_key")), &a, app_found_later)
+            : app_by_id(m, asker, q->segments[1], &a, app_found_later);
     if (when == DONE)
         app_found(q, &a);
     else

@@ -90,8 +90,7 @@ void endpoint_channel(struct request *q)
     if (!channel_name_check(q->segments[3], q->app->app->max_channel_name, &why))
         answer_error(q, 400, "invalid_input", "%s", why.text);
     else if (w.users && kind.base != CHANNEL_PRESENCE)
-        answer_error(q, 400, "invalid_input",
-                     "user_count is only available for presence channels");
+        answer_error(q, 400, "invalid_input", "user_count is only available for presence channels");
     else if (w.cache && !kind.cache)
         answer_error(q, 400, "invalid_input", "cache is only available for cache channels");
     else if (w.cache)

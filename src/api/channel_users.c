@@ -50,8 +50,7 @@ void endpoint_channel_users(struct request *q)
     buf_init(&b, SIZE_MAX);
     buf_add(&b, S("{\"users\":["));
     if (registry_members(q->worker->node->registry, q->app->app->id, q->segments[3], &s))
-        users_write(&b, &q->memory, &s,
-                    str_eq(request_param(q, S("with_user_info")), S("1")));
+        users_write(&b, &q->memory, &s, str_eq(request_param(q, S("with_user_info")), S("1")));
     buf_add(&b, S("]}"));
     answer_json(q, buf_str(&b));
     snapshot_release(&s);

@@ -175,8 +175,8 @@ static bool info_read(struct reading *x, struct json v)
 bool event_read(struct request *q, struct json object, const char *prefix, struct event *out,
                 struct refusal *r)
 {
-    struct json_field f[] = {{S("name"), {0}},      {S("channels"), {0}}, {S("channel"), {0}},
-                             {S("data"), {0}},      {S("socket_id"), {0}}, {S("info"), {0}}};
+    struct json_field f[] = {{S("name"), {0}}, {S("channels"), {0}},  {S("channel"), {0}},
+                             {S("data"), {0}}, {S("socket_id"), {0}}, {S("info"), {0}}};
     struct reading x = {q, q->app->app, prefix, out, r};
     *out = (struct event){0};
     if (object.type != JSON_OBJECT)
@@ -202,8 +202,8 @@ bool event_is_blocked(struct request *q, const struct event *e)
 void event_send(struct request *q, const struct event *e)
 {
     for (size_t i = 0; i < e->channel_count; i++) {
-        struct message *m = message_create(q->app->app->id, e->channels[i], e->name, e->data,
-                                           S(""), MESSAGE_HTTP);
+        struct message *m =
+            message_create(q->app->app->id, e->channels[i], e->name, e->data, S(""), MESSAGE_HTTP);
         m->exclude = e->exclude;
         registry_publish(q->worker->node->registry, &q->worker->loop, m);
     }

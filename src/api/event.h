@@ -13,7 +13,7 @@ struct event {
     str name;
     str *channels; /* each once, in order */
     size_t channel_count;
-    str data;       /* a JSON string literal */
+    str data; /* a JSON string literal */
     struct message_exclude exclude;
     bool wants_info, wants_users, wants_subscriptions;
 };

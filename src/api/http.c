@@ -15,12 +15,12 @@ enum phase {
 struct http_state {
     struct request request;
     enum phase phase;
-    size_t scanned;         /* of an unfinished head */
-    bool head_begun;        /* the head's deadline is set */
-    struct buf body;        /* of a request whose body did not arrive with its head */
+    size_t scanned;  /* of an unfinished head */
+    bool head_begun; /* the head's deadline is set */
+    struct buf body; /* of a request whose body did not arrive with its head */
     struct http1_chunks chunks;
     uint64_t body_left;
-    int64_t counted;        /* in node->body_bytes */
+    int64_t counted; /* in node->body_bytes */
 };
 
 static const struct stream_user http_user;
@@ -120,7 +120,6 @@ static void body_skip(struct stream *s)
     }
     request_end(s);
 }
-
 
 /* The request is complete. */
 static void act(struct stream *s)
@@ -223,7 +222,8 @@ static size_t chunks_step(struct stream *s, char *in, size_t n)
     while (done < n) {
         size_t used;
         str data;
-        enum parse result = http1_chunks_read(&h->chunks, str_of(in + done, n - done), &used, &data);
+        enum parse result =
+            http1_chunks_read(&h->chunks, str_of(in + done, n - done), &used, &data);
         done += used;
         bool fits = buf_add(&h->body, data) && body_is_counted(h, (int64_t)data.n);
         if (result != PARSE_MORE || !fits) {
@@ -293,9 +293,10 @@ static void answer_method(struct request *q)
     if (str_eq(q->head.method, S("OPTIONS")) && !upgrade)
         answer(q, 200, S(""), S(""), more);
     else
-        answer(q, 405, S("application/json"),
-               S("{\"error\":\"Method not allowed\",\"code\":\"method_not_allowed\",\"status\":405}"),
-               more);
+        answer(
+            q, 405, S("application/json"),
+            S("{\"error\":\"Method not allowed\",\"code\":\"method_not_allowed\",\"status\":405}"),
+            more);
 }
 
 static bool coding_is_fine(const struct request *q)
@@ -456,4 +457,11 @@ struct stream *http_open(struct worker *w, int fd)
     ((struct http *)s)->state = h;
     deadline(s, HTTP_HEAD_MS);
     return s;
+}
+
+void http_leave_if_idle(struct stream *s)
+{
+    const struct http_state *h = state_of(s);
+    if (h->phase == PHASE_HEAD && !h->head_begun)
+        stream_end(s, 0);
 }

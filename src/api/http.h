@@ -28,6 +28,9 @@ struct http {
 
 /* Takes an accepted descriptor. NULL: it could not be added, and is closed. */
 struct stream *http_open(struct worker *w, int fd);
+/* Closes a connection that waits for its next request; a request under way is answered first, with
+ * Connection: close. For the drain. */
+void http_leave_if_idle(struct stream *s);
 struct request;
 /* The 101 has been sent: the stream becomes a WebSocket. *q is gone afterwards. */
 void http_upgrade(struct request *q, const struct upgrade *u);

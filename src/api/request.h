@@ -27,10 +27,10 @@ struct request {
     struct api_param *params;
     size_t param_count;
     struct app_entry *app; /* of signed routes */
-    bool is_kept;     /* head and body are copies */
-    bool is_waiting;  /* for an answer of a driver */
+    bool is_kept;          /* head and body are copies */
+    bool is_waiting;       /* for an answer of a driver */
     bool is_answered;
-    bool must_close;  /* after the answer */
+    bool must_close; /* after the answer */
 };
 
 /* Value of the first parameter of that name; .p NULL if there is none. */

@@ -1,10 +1,11 @@
 /* /usage and /accept-traffic: memory of the machine, or of the cgroup. Source: http-api.md §9 */
+#include "api/usage.h"
+
 #include <stdio.h>
 #include <sys/sysinfo.h>
 
 #include "api/answer.h"
 #include "api/route.h"
-#include "api/usage.h"
 
 struct memory {
     unsigned long long total, used;

@@ -18,7 +18,8 @@
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-/* For our own bugs only, stays in release builds. What a peer can cause is an error, not a CHECK. */
+/* For our own bugs only, stays in release builds. What a peer can cause is an error, not a CHECK.
+ */
 #define CHECK(x) (LIKELY(x) ? (void)0 : check_failed(#x, __FILE__, __LINE__))
 _Noreturn void check_failed(const char *what, const char *file, int line);
 
@@ -29,7 +30,10 @@ typedef struct str {
 } str;
 
 #define S(lit) ((str){"" lit, sizeof(lit) - 1})
-#define STR(lit) {"" lit, sizeof(lit) - 1}
+#define STR(lit)                                                                                   \
+    {                                                                                              \
+        "" lit, sizeof(lit) - 1                                                                    \
+    }
 /* For printf("%.*s", FMT(s)). */
 #define FMT(s) (int)(s).n, (s).p
 
@@ -51,7 +55,8 @@ static inline bool str_starts(str s, str prefix)
 }
 static inline bool str_ends(str s, str suffix)
 {
-    return s.n >= suffix.n && (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
+    return s.n >= suffix.n &&
+           (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 static inline str str_from(str s, size_t at)
 {

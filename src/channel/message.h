@@ -11,7 +11,7 @@
 #include "io/stream.h"
 
 enum message_flags {
-    MESSAGE_HTTP = 1,   /* published over HTTP: cached on cache channels, held back while fetching */
+    MESSAGE_HTTP = 1, /* published over HTTP: cached on cache channels, held back while fetching */
     MESSAGE_SYSTEM = 2, /* member_added and the like: never left out for a slow reader */
 };
 
@@ -33,7 +33,8 @@ struct message {
     char text[];
 };
 
-/* One reference. `data` is a JSON string literal with its quotes, copied verbatim; user_id.n 0: none. */
+/* One reference. `data` is a JSON string literal with its quotes, copied verbatim; user_id.n 0:
+ * none. */
 struct message *message_create(str app, str channel, str event, str data, str user_id,
                                unsigned flags);
 struct message *message_ref(struct message *m);

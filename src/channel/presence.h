@@ -13,7 +13,7 @@
 
 #include "base/base.h"
 
-struct member { /* one user of one channel */
+struct member {                 /* one user of one channel */
     struct member *next, *prev; /* join order */
     struct member *chain;       /* hash bucket */
     uint64_t hash;

@@ -104,8 +104,8 @@ static struct record *record_find(struct partition *p, str app, str name, uint64
     if (p->bucket_count == 0)
         return NULL;
     struct record *rec = p->buckets[(hash / REGISTRY_PARTITIONS) & (p->bucket_count - 1)];
-    while (rec && !(rec->hash == hash && str_eq(record_name(rec), name) &&
-                    str_eq(record_app(rec), app)))
+    while (rec &&
+           !(rec->hash == hash && str_eq(record_name(rec), name) && str_eq(record_app(rec), app)))
         rec = rec->next;
     return rec;
 }
@@ -262,8 +262,8 @@ static void announce(struct registry *r, struct loop *from, struct record *rec, 
     struct buf literal;
     buf_init(&literal, SIZE_MAX);
     json_add_string(&literal, buf_str(inner));
-    struct message *m = message_create(record_app(rec), record_name(rec), event,
-                                       buf_str(&literal), S(""), MESSAGE_SYSTEM);
+    struct message *m = message_create(record_app(rec), record_name(rec), event, buf_str(&literal),
+                                       S(""), MESSAGE_SYSTEM);
     post_message(r, from, rec, m);
     message_unref(m);
     buf_finish(&literal);
@@ -473,8 +473,7 @@ static struct member *member_join(struct registry *r, struct loop *from, struct 
 }
 
 static void activate(struct registry *r, struct loop *from, struct record *rec,
-                     struct local_channel *c, struct join *j, arena *a,
-                     struct cache_answer *cached)
+                     struct local_channel *c, struct join *j, arena *a, struct cache_answer *cached)
 {
     struct member *m = NULL;
     if (j->watches) {
@@ -495,8 +494,8 @@ static void activate(struct registry *r, struct loop *from, struct record *rec,
         count_tell(r, from, rec, j->now_ms);
 }
 
-bool registry_activate(struct registry *r, uint16_t worker, struct local_channel *c,
-                       struct join *j, arena *a, struct cache_answer *cached)
+bool registry_activate(struct registry *r, uint16_t worker, struct local_channel *c, struct join *j,
+                       arena *a, struct cache_answer *cached)
 {
     struct record *rec = c->record;
     struct partition *p = record_lock(r, rec);

@@ -23,21 +23,21 @@ enum { REGISTRY_PARTITIONS = 1024, REGISTRY_WORKERS_MAX = 256 };
 
 struct remote_part; /* another node's part; none with the local adapter */
 
-struct local_part { /* what one worker has of a channel */
+struct local_part {                /* what one worker has of a channel */
     struct local_channel *channel; /* owned by the worker; NULL: none */
 };
 struct record {
     struct record *next;
     uint64_t hash;
-    uint64_t seq; /* of the last post */
+    uint64_t seq;                /* of the last post */
     struct presence *presence;   /* presence channels with members */
     struct remote_part *remotes; /* room for other nodes */
     uint32_t subscriptions;      /* activated ones, all workers */
     uint32_t reserved;           /* on the way */
     uint32_t watchers;
-    uint32_t counted;            /* subscription_count: last told */
-    int64_t count_told_ms;       /* when; 0 never */
-    bool count_is_due;           /* on the list of the service thread */
+    uint32_t counted;      /* subscription_count: last told */
+    int64_t count_told_ms; /* when; 0 never */
+    bool count_is_due;     /* on the list of the service thread */
     uint16_t partition;
     struct channel_kind kind;
     bool hidden; /* a signed-in user: no listing, no count */
@@ -83,16 +83,16 @@ void registry_unreserve(struct registry *r, uint16_t worker, struct local_channe
 
 struct join {
     struct subscriber *who;
-    bool watches;          /* as a watcher of a hidden user channel */
+    bool watches;           /* as a watcher of a hidden user channel */
     str user_id, user_info; /* presence */
-    uint32_t max_members;  /* 0: none */
-    bool tell_count;       /* post subscription_count */
+    uint32_t max_members;   /* 0: none */
+    bool tell_count;        /* post subscription_count */
     int64_t now_ms;
     uint64_t held_seq; /* a fetched event was held since: live events count from here; else max */
     /* results */
-    bool is_full;          /* presence limit: nothing was done, the reservation is gone */
+    bool is_full; /* presence limit: nothing was done, the reservation is gone */
     uint64_t joined_seq;
-    bool is_occupied;      /* watchers: the user is online */
+    bool is_occupied;         /* watchers: the user is online */
     struct snapshot snapshot; /* presence; release it */
 };
 /* Activate: inserts, counts, announces, all in one hold of the lock. *cached (all zero before) is

@@ -249,8 +249,9 @@ void conn_upgrade(struct stream *s, const struct upgrade *u)
     memset((char *)c + sizeof *s, 0, sizeof *c - sizeof *s);
     s->user = &conn_stream_user;
     s->deflate = u->deflate;
-    c->sub.number = socket_id_make(w->next_number++ * w->node->worker_count + w->index, w->index,
-                                   s->slot).number;
+    c->sub.number =
+        socket_id_make(w->next_number++ * w->node->worker_count + w->index, w->index, s->slot)
+            .number;
     c->active_ms = w->loop.now_ms;
     stream_deadline(s, w->loop.now_ms + w->node->settings.activity_timeout_ms);
     if (atomic_load(&w->node->draining)) {

@@ -27,8 +27,8 @@ enum {
 struct admission; /* what is kept while the app store is asked */
 struct step;      /* conn/pending.h */
 
-struct conn_user { /* signed in */
-    str id, user_info; /* behind the struct */
+struct conn_user {                 /* signed in */
+    str id, user_info;             /* behind the struct */
     struct local_channel *channel; /* the user's hidden channel */
     char text[];
 };
@@ -51,11 +51,11 @@ struct conn {
     int64_t authorize_by_ms;      /* 0: need not or has */
     struct rate_window client_events, messages;
     uint8_t step_count;
-    bool is_open : 1;       /* admitted and not closing */
-    bool is_java : 1;       /* client=java-client (§11) */
-    bool has_quota : 1;     /* counted against app and node */
-    bool is_settling : 1;   /* steps are being answered: new ones go in front */
-    bool paused_steps : 1;  /* reading stopped at CONN_STEPS_MAX */
+    bool is_open : 1;      /* admitted and not closing */
+    bool is_java : 1;      /* client=java-client (§11) */
+    bool has_quota : 1;    /* counted against app and node */
+    bool is_settling : 1;  /* steps are being answered: new ones go in front */
+    bool paused_steps : 1; /* reading stopped at CONN_STEPS_MAX */
 };
 _Static_assert(sizeof(struct conn) <= 384, "an idle connection is small");
 

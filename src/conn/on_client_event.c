@@ -22,8 +22,8 @@ static bool refused(struct conn *c, const struct client_event *q, const struct w
 static bool rate_is_fine(struct conn *c, const struct client_event *q)
 {
     const struct app *app = c->app->app;
-    if (rate_take(&c->client_events, conn_worker(c)->loop.now_ms,
-                  app->max_client_events_per_second, app->decay_seconds))
+    if (rate_take(&c->client_events, conn_worker(c)->loop.now_ms, app->max_client_events_per_second,
+                  app->decay_seconds))
         return true;
     if (app->terminate_on_limit) {
         struct wire_error e = wire_error(WIRE_RATE_LIMIT_CLOSE);
@@ -64,8 +64,9 @@ static bool is_subscribed(struct conn *c, struct client_event *q)
         return true;
     char id[24];
     size_t n = conn_socket_id(c, id);
-    struct wire_error e = wire_error_f(WIRE_CLIENT_NOT_SUBSCRIBED, "Socket %.*s is not subscribed to channel %.*s",
-                                       (int)n, id, FMT(q->channel));
+    struct wire_error e =
+        wire_error_f(WIRE_CLIENT_NOT_SUBSCRIBED, "Socket %.*s is not subscribed to channel %.*s",
+                     (int)n, id, FMT(q->channel));
     return refused(c, q, &e);
 }
 

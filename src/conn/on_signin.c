@@ -1,4 +1,5 @@
-/* pusher:signin. Source: websocket-protocol.md §14; signed-in users are hidden channels, design §4. */
+/* pusher:signin. Source: websocket-protocol.md §14; signed-in users are hidden channels, design §4.
+ */
 #include <stdlib.h>
 
 #include "conn/conn.h"
@@ -11,18 +12,17 @@ static void refuse(struct conn *c, const struct wire_error *e)
     conn_error(c, S(""), e);
 }
 
-static struct local_channel *join_hidden(struct conn *c, str user_id, bool watches,
-                                         bool *is_online)
+static struct local_channel *join_hidden(struct conn *c, str user_id, bool watches, bool *is_online)
 {
     struct worker *w = conn_worker(c);
     struct buf name;
     uint64_t seq;
     buf_init(&name, SIZE_MAX);
     registry_user_channel(&name, user_id);
-    struct local_channel *l = registry_reserve(w->node->registry, w->index, c->app->app->id,
-                                               buf_str(&name), true, &seq);
-    struct join j = {.who = &c->sub, .watches = watches, .now_ms = w->loop.now_ms,
-                     .held_seq = UINT64_MAX};
+    struct local_channel *l =
+        registry_reserve(w->node->registry, w->index, c->app->app->id, buf_str(&name), true, &seq);
+    struct join j = {
+        .who = &c->sub, .watches = watches, .now_ms = w->loop.now_ms, .held_seq = UINT64_MAX};
     struct cache_answer none = {0};
     bool joined = registry_activate(w->node->registry, w->index, l, &j, &w->scratch, &none);
     CHECK(joined); /* no limit is set */

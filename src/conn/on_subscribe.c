@@ -288,8 +288,8 @@ static void start(struct conn *c, const struct request *q)
 {
     struct worker *w = conn_worker(c);
     struct step step = {.kind = STEP_SUBSCRIBE, .id = (uint16_t)++c->step_ids};
-    step.channel = registry_reserve(w->node->registry, w->index, c->app->app->id, q->channel,
-                                    false, &step.reserved_seq);
+    step.channel = registry_reserve(w->node->registry, w->index, c->app->app->id, q->channel, false,
+                                    &step.reserved_seq);
     step.channel_name = q->channel;
     step.user_id = q->member.user_id;
     step.user_info = q->member.user_info;
@@ -343,7 +343,8 @@ void on_subscribe(struct conn *c, struct json data, str text)
         refuse(c, &q, &e);
         return;
     }
-    struct local_channel *l = registry_local(w->node->registry, w->index, c->app->app->id, q.channel);
+    struct local_channel *l =
+        registry_local(w->node->registry, w->index, c->app->app->id, q.channel);
     if (l && subscriber_find(&c->sub, l, false)) {
         start_again(c, &q, l);
     } else if (c->channels + c->step_count >= CONN_CHANNELS_MAX) {

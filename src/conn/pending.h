@@ -30,7 +30,7 @@ struct step {
     struct local_hold hold; /* STEP_SUBSCRIBE on a cache that answers LATER */
     bool is_held;
     bool has_marker; /* STEP_AGAIN: posted */
-    bool is_found; /* a cached event was fetched */
+    bool is_found;   /* a cached event was fetched */
     str cached;
     struct snapshot snapshot; /* STEP_AGAIN */
 };

@@ -18,9 +18,9 @@
 /* What connections and requests need of the configuration; units in the names. */
 struct settings {
     int64_t activity_timeout_ms, user_authentication_timeout_ms, shutdown_grace_ms;
-    int64_t max_connections; /* of the node; 0: none */
+    int64_t max_connections;                                        /* of the node; 0: none */
     uint64_t max_payload_bytes, max_message_bytes, max_frame_bytes; /* websocket-protocol §2.5 */
-    uint64_t max_body_bytes; /* of an API request */
+    uint64_t max_body_bytes;                                        /* of an API request */
     bool compression, usage_enabled;
     str usage_token; /* bearer token of /stats; empty: not served here */
 };
@@ -47,9 +47,9 @@ struct worker {
     struct app_table apps;
     uint64_t next_number; /* of connections: socket_id */
     uint16_t index;
-    arena scratch; /* cleared after each turn: never keep a pointer into it */
+    arena scratch;    /* cleared after each turn: never keep a pointer into it */
     struct buf *json; /* scratch text, cleared by who uses it */
-    uint32_t parked; /* admissions that wait for the app store */
+    uint32_t parked;  /* admissions that wait for the app store */
 };
 
 static inline struct worker *worker_of(const struct stream *s)

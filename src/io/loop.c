@@ -25,8 +25,8 @@ static bool poll_add(struct loop *l, int fd, uint32_t events, uint64_t key, stru
     return true;
 }
 
-bool loop_init(struct loop *l, const struct loop_owner *owner, void *ctx,
-               int64_t (*clock)(void *), void *clock_ctx, struct err *e)
+bool loop_init(struct loop *l, const struct loop_owner *owner, void *ctx, int64_t (*clock)(void *),
+               void *clock_ctx, struct err *e)
 {
     memset(l, 0, sizeof *l);
     l->owner = owner;

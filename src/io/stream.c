@@ -154,7 +154,19 @@ void stream_close(struct stream *s)
     close(s->fd);
     s->fd = -1;
     p->live--;
+    p->draining -= s->drains;
     u32_add(&p->freed, &p->freed_count, &p->freed_cap, s->slot);
+}
+
+void stream_pool_drain(struct stream_pool *p)
+{
+    for (uint32_t i = 0; i < p->slots_made; i++) {
+        struct stream *s = stream_at(p, i);
+        if (!s || s->drains)
+            continue;
+        s->drains = true;
+        p->draining++;
+    }
 }
 
 static void slots_give_back(struct stream_pool *p)
@@ -190,8 +202,8 @@ static void leave(struct stream *s)
 
 static void interest(struct stream *s)
 {
-    uint32_t events = (s->paused ? 0u : (uint32_t)EPOLLIN) |
-                      (s->want_write ? (uint32_t)EPOLLOUT : 0u);
+    uint32_t events =
+        (s->paused ? 0u : (uint32_t)EPOLLIN) | (s->want_write ? (uint32_t)EPOLLOUT : 0u);
     loop_change(s->pool->loop, s->fd, events, key_of(s));
 }
 

@@ -31,8 +31,9 @@ struct stream_user {
     /* Bytes in[0..n), which may be changed. Returns how many are used up; the rest comes again.
      * Set *more when work was left for the next turn although bytes lie there. */
     size_t (*data)(struct stream *s, char *in, size_t n, bool *more);
-    void (*timer)(struct stream *s);   /* the deadline of stream_deadline has passed */
-    void (*gone)(struct stream *s);    /* end of file, error, reset: clean up; the slot is freed next */
+    void (*timer)(struct stream *s); /* the deadline of stream_deadline has passed */
+    void (*gone)(
+        struct stream *s); /* end of file, error, reset: clean up; the slot is freed next */
     void (*full)(struct stream *s);    /* a limit's worth is unsent (limits apply only if set) */
     void (*drained)(struct stream *s); /* everything queued has left */
 };
@@ -60,6 +61,7 @@ struct stream {
     bool deflate : 1;    /* permessage-deflate was agreed */
     bool reset : 1;      /* cut with RST when the linger time ends */
     bool hears_end : 1;  /* while ending the user still gets input, to see the peer's farewell */
+    bool drains : 1;     /* was here when the drain began */
     bool peer_done : 1;  /* nothing more comes: close as soon as the output has left */
 };
 
@@ -79,6 +81,7 @@ struct stream_pool {
     uint32_t *free_slots, free_count, free_cap;
     uint32_t *freed, freed_count, freed_cap; /* reusable after the turn */
     uint32_t slots_made, live;
+    uint32_t draining; /* live ones that were here when the drain began */
     struct handle_list {
         uint32_t (*v)[2]; /* slot, generation */
         uint32_t n, cap, head;
@@ -102,6 +105,9 @@ static inline struct handle stream_handle(const struct stream *s)
 }
 /* Calls fn for each live stream; fn may close it. */
 void stream_each(struct stream_pool *p, void (*fn)(struct stream *s, void *ctx), void *ctx);
+
+/* The drain begins: counts those who are here now in p->draining until they are gone. */
+void stream_pool_drain(struct stream_pool *p);
 
 /* Appends; f is referenced, not taken. Nothing after stream_end. */
 void stream_send(struct stream *s, struct frame *f);

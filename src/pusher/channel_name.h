@@ -22,7 +22,8 @@ struct channel_kind {
 };
 
 struct channel_kind channel_kind(str name);
-bool channel_needs_auth(struct channel_kind k); /* a signature; CHANNEL_USER has a rule of its own */
+bool channel_needs_auth(
+    struct channel_kind k); /* a signature; CHANNEL_USER has a rule of its own */
 bool channel_takes_client_events(struct channel_kind k);
 /* The <id> of #server-to-user-<id>. */
 str channel_user_id(str name);

@@ -1,8 +1,8 @@
 /* pusher/frames.h - writes the JSON text of every message that the server sends.
  *
  * Nature   pure; appends to the buffer
- * Source   websocket-protocol.md §2.1 (keys in the order event, channel, data, user_id), §2.2 (which
- *          data is a string and which an object)
+ * Source   websocket-protocol.md §2.1 (keys in the order event, channel, data, user_id), §2.2
+ * (which data is a string and which an object)
  */
 #ifndef PUSHER_FRAMES_H
 #define PUSHER_FRAMES_H

@@ -1,4 +1,5 @@
-/* pusher/wire_error.h - what a client is told when something is refused; one row each in errors.def.
+/* pusher/wire_error.h - what a client is told when something is refused; one row each in
+ * errors.def.
  *
  * Nature   pure
  * Source   websocket-protocol.md §5

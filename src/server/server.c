@@ -120,8 +120,8 @@ static bool workers_open(struct server *s, const struct config *c, struct err *e
         s->loops[i] = &s->threads[i].worker.loop;
         s->worker_count++;
     }
-    s->node.registry = registry_create(n, s->loops, s->node.cache,
-                                       (int64_t)c->channel_cache_ttl_s * 1000);
+    s->node.registry =
+        registry_create(n, s->loops, s->node.cache, (int64_t)c->channel_cache_ttl_s * 1000);
     return true;
 }
 
@@ -208,6 +208,15 @@ static uint32_t sockets_live(const struct server *s)
     return n;
 }
 
+/* Those who come during the drain are refused and not waited for. */
+static uint32_t sockets_draining(const struct server *s)
+{
+    uint32_t n = 0;
+    for (uint16_t i = 0; i < s->node.worker_count; i++)
+        n += atomic_load(&s->threads[i].draining);
+    return n;
+}
+
 static int signal_wait(int64_t wait_ms)
 {
     sigset_t set;
@@ -228,7 +237,7 @@ static int drain(struct server *s)
         spread = 0; /* few enough to tell at once */
     for (uint16_t i = 0; i < s->node.worker_count; i++)
         worker_drain(&s->threads[i], spread);
-    while (sockets_live(s) > 0 && loop_clock_monotonic(NULL) < end) {
+    while (sockets_draining(s) > 0 && loop_clock_monotonic(NULL) < end) {
         int sig = signal_wait(DRAIN_LOOK_MS);
         if (sig == SIGTERM || sig == SIGINT) {
             log_warn("server", "second signal, leaving at once");

@@ -109,6 +109,7 @@ static void drain_begin(void *owner, struct mail *m)
     t->drain_begin_ms = t->worker.loop.now_ms;
     t->drain_ms = ((struct drain_order *)m)->spread_ms;
     t->drain_total = t->worker.pool.slots_made;
+    stream_pool_drain(&t->worker.pool);
     free(m);
 }
 
@@ -117,11 +118,12 @@ void worker_drain(struct worker_thread *t, int64_t spread_ms)
     struct drain_order *o = mem_zero(sizeof *o);
     o->mail.run = drain_begin;
     o->spread_ms = spread_ms;
+    atomic_store(&t->draining, 1);
     loop_post(NULL, &t->worker.loop, &o->mail);
 }
 
 /* Closes the share of slots whose time has come: an even rate over the spread. */
-static bool drain_step(struct worker_thread *t)
+static void drain_step(struct worker_thread *t)
 {
     int64_t passed = t->worker.loop.now_ms - t->drain_begin_ms + 10;
     uint64_t until = passed >= t->drain_ms || t->drain_ms == 0
@@ -130,10 +132,11 @@ static bool drain_step(struct worker_thread *t)
     struct wire_error e = wire_error(WIRE_SHUTDOWN);
     for (; t->drain_slot < until; t->drain_slot++) {
         struct stream *s = stream_at(&t->worker.pool, t->drain_slot);
-        if (s && s->user == &conn_stream_user && conn_of(s)->is_open)
+        if (s && s->user != &conn_stream_user)
+            http_leave_if_idle(s);
+        else if (s && conn_of(s)->is_open)
             conn_close(conn_of(s), &e);
     }
-    return t->drain_slot < t->worker.pool.slots_made;
 }
 
 /* ---- turns ---- */
@@ -166,6 +169,8 @@ static bool on_flush(void *ctx)
         drain_step(t);
     bool more = stream_pool_flush(&t->worker.pool);
     atomic_store_explicit(&t->load, t->worker.pool.live, memory_order_relaxed);
+    if (t->is_draining)
+        atomic_store(&t->draining, t->worker.pool.draining);
     arena_clear(&t->worker.scratch);
     return more;
 }
@@ -189,8 +194,8 @@ static void close_for(struct subscriber *who, int id)
     conn_close((struct conn *)who, &e);
 }
 
-bool worker_init(struct worker_thread *t, struct node *n, uint16_t index,
-                 int64_t (*clock)(void *), void *clock_ctx, struct err *e)
+bool worker_init(struct worker_thread *t, struct node *n, uint16_t index, int64_t (*clock)(void *),
+                 void *clock_ctx, struct err *e)
 {
     struct worker *w = &t->worker;
     memset(t, 0, sizeof *t);

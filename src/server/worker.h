@@ -13,10 +13,11 @@ struct worker_thread { /* a worker and what drives it */
     struct worker worker;
     pthread_t thread;
     bool is_started;
-    int listener;             /* -1: none */
+    int listener; /* -1: none */
     uint64_t listen_key;
-    int64_t listen_again_ms;  /* out of descriptors: accept again then; 0: accepting */
-    _Atomic uint32_t load;    /* live sockets, for the hand-over */
+    int64_t listen_again_ms;   /* out of descriptors: accept again then; 0: accepting */
+    _Atomic uint32_t load;     /* live sockets, for the hand-over */
+    _Atomic uint32_t draining; /* sockets that the drain still waits for, + 1 until it has begun */
     bool is_draining;
     int64_t drain_begin_ms, drain_ms;
     uint32_t drain_total, drain_slot;
