@@ -83,8 +83,6 @@ static void app_found(struct request *q, struct app_answer *a)
     }
 }
 
-static void (*continue_with)(struct request *q);
-
 static void app_found_later(struct handle asker, struct app_answer *a)
 {
     struct request *q = request_find(asker);
@@ -93,7 +91,7 @@ static void app_found_later(struct handle asker, struct app_answer *a)
         return;
     }
     app_found(q, a);
-    continue_with(q);
+    q->go_on(q);
 }
 
 void auth_head(struct request *q, void (*go_on)(struct request *q))
@@ -104,7 +102,7 @@ void auth_head(struct request *q, void (*go_on)(struct request *q))
     q->param_count = api_query_parse(q->head.query, true, &q->memory, &q->params);
     if (!params_are_there(q))
         return;
-    continue_with = go_on; /* the same for all requests */
+    q->go_on = go_on;
     enum when when =
         q->route->auth == SIGNED_APP_KEY
             ? app_by_key(m, asker, request_param(q, S("auth_key")), &a, app_found_later)

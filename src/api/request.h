@@ -26,9 +26,10 @@ struct request {
     size_t segment_count;
     struct api_param *params;
     size_t param_count;
-    struct app_entry *app; /* of signed routes */
-    bool is_kept;          /* head and body are copies */
-    bool is_waiting;       /* for an answer of a driver */
+    struct app_entry *app;            /* of signed routes */
+    void (*go_on)(struct request *q); /* when the app store has answered late */
+    bool is_kept;                     /* head and body are copies */
+    bool is_waiting;                  /* for an answer of a driver */
     bool is_answered;
     bool must_close; /* after the answer */
 };

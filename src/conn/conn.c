@@ -351,7 +351,7 @@ void conn_execute(struct conn *c, str text)
     else if (in == IN_SIGNIN)
         on_signin(c, f[2].value);
     else if (in == IN_CLIENT)
-        on_client_event(c, event, f[1].value, f[2].value);
+        on_client_event(c, event, f[1].value, f[2].value, text);
 }
 
 static bool rate_checked(struct conn *c, str text)
@@ -470,6 +470,21 @@ static size_t conn_data(struct stream *s, char *in, size_t n, bool *more)
     return done;
 }
 
+void conn_block(struct conn *c)
+{
+    c->is_blocked = true;
+    stream_pause(conn_stream(c));
+    stream_deadline(conn_stream(c), conn_worker(c)->loop.now_ms + CONN_BLOCKED_MS);
+}
+
+static void unblock(struct conn *c)
+{
+    c->is_blocked = false;
+    pending_settle(c); /* may block again */
+    if (c->is_open && !c->is_blocked && !c->paused_steps)
+        stream_resume(conn_stream(c));
+}
+
 /* ---- liveness ---- */
 
 static void probe(struct conn *c)
@@ -496,6 +511,10 @@ static void conn_timer(struct stream *s)
         stream_deadline(s, now + idle);
         return;
     }
+    if (c->is_blocked)
+        unblock(c);
+    if (s->ending || c->is_blocked)
+        return;
     if (s->paused)
         c->active_ms = now; /* we are not reading: the silence is ours */
     if (c->authorize_by_ms && now >= c->authorize_by_ms) {

@@ -22,6 +22,7 @@ enum {
     CONN_PONG_TIMEOUT_MS = 30000,
     CONN_MESSAGE_TIMEOUT_MS = 60000, /* first to last byte (security R2) */
     CONN_CLOSE_TIMEOUT_MS = 5000,
+    CONN_BLOCKED_MS = 10,
 };
 
 struct admission; /* what is kept while the app store is asked */
@@ -55,6 +56,7 @@ struct conn {
     bool is_java : 1;      /* client=java-client (§11) */
     bool has_quota : 1;    /* counted against app and node */
     bool is_settling : 1;  /* steps are being answered: new ones go in front */
+    bool is_blocked : 1;    /* reading stopped because a mailbox is full; looked at each 10 ms */
     bool paused_steps : 1; /* reading stopped at CONN_STEPS_MAX */
 };
 _Static_assert(sizeof(struct conn) <= 384, "an idle connection is small");
@@ -84,6 +86,9 @@ void conn_close(struct conn *c, const struct wire_error *e);
 /* Close of the WebSocket layer, 1002 and the like: no error frame. */
 void conn_close_code(struct conn *c, uint16_t code, str reason);
 
+/* A mailbox is full: no reading and no answering until it is not (design §5). */
+void conn_block(struct conn *c);
+
 /* One command. Answers at once or leaves a step. */
 void conn_execute(struct conn *c, str text);
 
@@ -91,7 +96,7 @@ void conn_execute(struct conn *c, str text);
 void on_subscribe(struct conn *c, struct json data, str text);
 void on_unsubscribe(struct conn *c, struct json data);
 void on_signin(struct conn *c, struct json data);
-void on_client_event(struct conn *c, str event, struct json channel, struct json data);
+void on_client_event(struct conn *c, str event, struct json channel, struct json data, str text);
 
 /* Members of a protocol event's data: an object, or a string that holds one. JSON_NONE: neither. */
 struct json data_object(struct conn *c, struct json data);

@@ -2,6 +2,7 @@
 #include "channel/message.h"
 #include "base/utf8.h"
 #include "conn/conn.h"
+#include "conn/pending.h"
 #include "conn/rate.h"
 #include "pusher/channel_name.h"
 
@@ -81,13 +82,28 @@ static str data_literal(struct conn *c, const struct client_event *q)
     return buf_str(b);
 }
 
-void on_client_event(struct conn *c, str event, struct json channel, struct json data)
+/* Some worker with subscribers is behind: the sender waits, nothing is lost (design §5). */
+static bool is_behind(struct conn *c, str channel)
+{
+    struct node *n = conn_worker(c)->node;
+    for (uint16_t i = 0; i < n->worker_count; i++)
+        if (mailbox_is_full(&n->workers[i]->loop.mailbox))
+            return registry_is_full(n->registry, c->app->app->id, channel);
+    return false;
+}
+
+void on_client_event(struct conn *c, str event, struct json channel, struct json data, str text)
 {
     struct worker *w = conn_worker(c);
     struct client_event q = {.event = event, .data = data, .text = S("null")};
     q.has_channel = json_text(c, channel, &q.channel);
     if (!json_text(c, data, &q.text) && data.type != JSON_NONE)
         q.text = data.raw;
+    if (q.has_channel && is_behind(c, q.channel)) {
+        pending_defer(c, text, false);
+        conn_block(c);
+        return;
+    }
     if (!rate_is_fine(c, &q) || !event_is_fine(c, &q) || !is_subscribed(c, &q))
         return;
     const struct member *m = q.subscription->member;

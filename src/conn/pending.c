@@ -76,7 +76,7 @@ void pending_settle(struct conn *c)
 {
     if (c->is_settling)
         return;
-    while (c->is_open && c->steps && c->steps->is_ready) {
+    while (c->is_open && !c->is_blocked && c->steps && c->steps->is_ready) {
         struct step *s = c->steps;
         c->steps = s->next;
         c->step_count--;
@@ -86,7 +86,7 @@ void pending_settle(struct conn *c)
         step_finish(s);
         free(s);
     }
-    if (c->is_open && c->paused_steps && c->step_count < CONN_STEPS_MAX / 2) {
+    if (c->is_open && !c->is_blocked && c->paused_steps && c->step_count < CONN_STEPS_MAX / 2) {
         c->paused_steps = false;
         c->active_ms = conn_worker(c)->loop.now_ms; /* the silence was ours */
         stream_resume(conn_stream(c));
