@@ -1,0 +1,99 @@
+/* unit/pusher_member - channel_data and user_data (WS-65, WS-66, WS-67, WS-68, WS-75, WS-105,
+ * WS-111) */
+#include "pusher/member.h"
+
+#include <stdio.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "base/buf.h"
+
+static arena memory;
+
+static int code_of(str data, size_t max)
+{
+    struct member_data m;
+    struct wire_error e;
+    return member_parse(data, max, (unsigned)(max / 1024), &memory, &m, &e) ? 0 : e.code;
+}
+
+static void ws66_ids(void **state)
+{
+    struct member_data m;
+    struct wire_error e;
+    (void)state;
+    assert_true(member_parse(S("{\"user_id\":9007199254740993}"), 0, 0, &memory, &m, &e));
+    assert_true(str_eq(m.user_id, S("9007199254740993")) && str_eq(m.user_info, S("{}")));
+    assert_true(
+        member_parse(S("{\"user_id\":\"a\\u0062\",\"user_info\":[1 ]}"), 0, 0, &memory, &m, &e));
+    assert_true(str_eq(m.user_id, S("ab")) && str_eq(m.user_info, S("[1 ]")));
+}
+
+static void ws67_refused(void **state)
+{
+    static const str bad[] = {STR("{}"),
+                              STR("{\"user_id\":\"\"}"),
+                              STR("{\"user_id\":null}"),
+                              STR("{\"user_id\":true}"),
+                              STR("{\"user_id\":1.5}"),
+                              STR("{\"user_id\":1e3}"),
+                              STR("{\"user_id\":[]}")};
+    char longest[300];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_int_equal(code_of(bad[i], 0), 4300);
+    assert_int_equal(code_of(S("[]"), 0), WIRE_NULL);
+    assert_int_equal(code_of(S("{"), 0), WIRE_NULL);
+    int n = snprintf(longest, sizeof longest, "{\"user_id\":\"%0256d\"}", 1);
+    assert_int_equal(code_of(str_of(longest, (size_t)n), 0), 0);
+    n = snprintf(longest, sizeof longest, "{\"user_id\":\"%0257d\"}", 1);
+    assert_int_equal(code_of(str_of(longest, (size_t)n), 0), 4300);
+}
+
+static void ws75_size(void **state)
+{
+    char text[1200];
+    (void)state;
+    int n = snprintf(text, sizeof text, "{\"user_id\":1,\"user_info\":\"%01024d\"}", 1);
+    assert_int_equal(code_of(str_of(text, (size_t)n), 1024), 0);
+    n = snprintf(text, sizeof text, "{\"user_id\":1,\"user_info\":\"%01025d\"}", 1);
+    assert_int_equal(code_of(str_of(text, (size_t)n), 1024), 4300);
+}
+
+static void ws111_watchlist(void **state)
+{
+    struct user_data u;
+    struct wire_error e;
+    struct buf b;
+    (void)state;
+    buf_init(&b, SIZE_MAX);
+    buf_add(&b, S("{\"id\":\"me\",\"watchlist\":[7,\"u-0\",\"u-0\",\"\""));
+    for (int i = 0; i < 101; i++)
+        buf_printf(&b, ",\"u-%d\"", i);
+    buf_add(&b, S("]}"));
+    assert_true(user_data_parse(buf_str(&b), &memory, &u, &e));
+    assert_true(u.watch_truncated && u.watch_count == WATCHLIST_MAX);
+    assert_true(str_eq(u.watchlist[99], S("u-99")));
+    assert_false(user_data_parse(S("{\"id\":7}"), &memory, &u, &e));
+    assert_int_equal(e.code, 4009);
+    buf_finish(&b);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    arena_finish(&memory);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ws66_ids),
+        cmocka_unit_test(ws67_refused),
+        cmocka_unit_test(ws75_size),
+        cmocka_unit_test(ws111_watchlist),
+    };
+    return cmocka_run_group_tests(tests, NULL, end);
+}
