@@ -120,8 +120,10 @@ static struct subscriber *excluded(struct local_list *l, uint16_t worker, const 
     if (!m->exclude.set || m->exclude.worker != worker || l->n == 0)
         return NULL;
     struct stream *s = stream_at(l->v[0].who->stream.pool, m->exclude.slot);
+    if (!s || s->user != l->v[0].who->stream.user)
+        return NULL; /* the slot is somebody's HTTP connection now */
     struct subscriber *who = (struct subscriber *)s;
-    return who && who->number == m->exclude.number ? who : NULL;
+    return who->number == m->exclude.number ? who : NULL;
 }
 
 void local_channel_deliver(struct local_channel *c, uint16_t worker, struct message *m,

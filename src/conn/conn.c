@@ -465,7 +465,8 @@ static size_t conn_data(struct stream *s, char *in, size_t n, bool *more)
         c->message_ms = 0;
     else if (c->message_ms == 0) {
         c->message_ms = c->active_ms;
-        stream_deadline(s, s->timer.due_ms); /* looked at in time: the probe comes no later */
+        if (s->timer.due_ms > c->message_ms + CONN_MESSAGE_TIMEOUT_MS)
+            stream_deadline(s, c->message_ms + CONN_MESSAGE_TIMEOUT_MS);
     }
     return done;
 }
