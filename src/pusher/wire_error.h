@@ -24,7 +24,7 @@ struct wire_error {
 };
 
 struct wire_error wire_error(enum wire_error_id id);
-/* Fills the %s of the row with the formatted text. */
+/* Fills the %s of the row: up to 511 bytes of formatted text; what is no UTF-8 becomes '?'. */
 struct wire_error wire_error_f(enum wire_error_id id, const char *fmt, ...) PRINTF(2, 3);
 
 #endif
