@@ -21,9 +21,18 @@ static bool is_any(str pattern)
     return str_eq(pattern, S("*")) || str_eq_nocase(pattern, S("any"));
 }
 
+static str without_port(str host)
+{
+    size_t n = host.n;
+    while (n && host.p[n - 1] >= '0' && host.p[n - 1] <= '9')
+        n--;
+    return n && host.p[n - 1] == ':' ? str_of(host.p, n - 1) : host;
+}
+
 static bool domain_check(str pattern, str domain, struct err *e)
 {
     size_t at;
+    domain = without_port(domain);
     if (domain.n == 0 || domain.p[0] == '.' || domain.p[domain.n - 1] == '.' ||
         find(domain, S(".."), &at))
         return err_set(e, ERR_CONFIG, "origin pattern \"%.*s\" has a bad domain", FMT(pattern));
