@@ -1,6 +1,7 @@
 /* unit/pusher_api_sign - request signatures against http-api.md §3.5 */
 #include "pusher/api_sign.h"
 
+#include <stdio.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -89,11 +90,107 @@ static void http16_arrays(void **state)
     arena_finish(&a);
 }
 
+/* Whether a request is accepted when METHOD \n path \n query was signed as given. */
+static bool accepted(str wire_path, str wire_query, str signed_path, str signed_query)
+{
+    struct hmac *h = hmac_create(S("s-9f2b-orchard"));
+    str parts[] = {S("GET"), S("\n"), signed_path, S("\n"), signed_query};
+    uint8_t mac[HMAC_BYTES];
+    char hex[HMAC_HEX];
+    hmac_sign(h, parts, COUNT_OF(parts), mac);
+    crypto_hex(mac, sizeof mac, hex);
+    bool good = api_sign_check(h, S("GET"), wire_path, wire_query, str_of(hex, sizeof hex));
+    assert_false(api_sign_check(h, S("POST"), wire_path, wire_query, str_of(hex, sizeof hex)));
+    hmac_destroy(&h);
+    return good;
+}
+
+static void queries(void **state)
+{
+    static const struct {
+        str wire, signed_as;
+        bool good;
+    } t[] = {
+        /* HTTP-13: a literal + signed as it is, as a space, and neither */
+        {STR("p=a+b"), STR("p=a+b"), true},
+        {STR("p=a+b"), STR("p=a b"), true},
+        {STR("p=a%20b"), STR("p=a b"), true},
+        {STR("p=a%20b"), STR("p=a+b"), false},
+        {STR("p=a%2Bb"), STR("p=a+b"), true},
+        {STR("p=a%2Bb"), STR("p=a b"), false},
+        {STR("p=a+b&q=c+d"), STR("p=a+b&q=c d"), false}, /* one reading for all */
+        /* HTTP-15: any order on the wire; unknown parameters are part of it */
+        {STR("c=3&a=1&b=2"), STR("a=1&b=2&c=3"), true},
+        {STR("c=3&a=1&b=2"), STR("c=3&a=1&b=2"), false},
+        {STR("a=1&unknown=x"), STR("a=1&unknown=x"), true},
+        {STR("a=1&unknown=x"), STR("a=1"), false},
+        {STR("ab=1&a=2"), STR("a=2&ab=1"), true},
+        /* HTTP-16: arrays in the order of the request */
+        {STR("X[]=2&X[]=1"), STR("x[]=2&x[]=1"), true},
+        {STR("X[]=2&X[]=1"), STR("x[]=1&x[]=2"), false},
+        {STR("x%5B%5D=2&x%5b%5d=1"), STR("x[]=2&x[]=1"), true},
+        /* HTTP-17 */
+        {STR("Info=user_count"), STR("info=user_count"), true},
+        {STR("Info=user_count"), STR("Info=user_count"), false},
+        /* the signature itself is never part of it, in any spelling */
+        {STR("a=1&AUTH_signature=x&auth%5fsignature=y"), STR("a=1"), true},
+        {STR("auth_signature=x"), STR(""), true},
+        {STR("auth_signature"), STR(""), true},
+        /* splitting: empty pieces, no =, more than one =, ; is text, half escapes stay */
+        {STR("&&a=1&"), STR("a=1"), true},
+        {STR("a"), STR("a="), true},
+        {STR("=v&a=1"), STR("=v&a=1"), true},
+        {STR("a=b=c"), STR("a=b=c"), true},
+        {STR("a=1;b=2"), STR("a=1;b=2"), true},
+        {STR("a=%zz%4&b=%"), STR("a=%zz%4&b=%"), true},
+        {STR("a=%2541"), STR("a=%41"), true}, /* decoded once */
+        {STR("a=%c3%AB"), STR("a=\xc3\xab"), true},
+        {STR(""), STR(""), true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(t); i++)
+        assert_int_equal(accepted(S("/x"), t[i].wire, S("/x"), t[i].signed_as), t[i].good);
+}
+
+/* HTTP-14, HTTP-21: as sent, decoded, each with or without its one trailing slash */
+static void paths(void **state)
+{
+    static const struct {
+        str wire, signed_as;
+        bool good;
+    } t[] = {
+        {STR("/a"), STR("/a"), true},           {STR("/a"), STR("/a/"), false},
+        {STR("/a/"), STR("/a/"), true},         {STR("/a/"), STR("/a"), true},
+        {STR("/a//"), STR("/a"), false},        {STR("/"), STR("/"), true},
+        {STR("/a%20b/"), STR("/a%20b/"), true}, {STR("/a%20b/"), STR("/a%20b"), true},
+        {STR("/a%20b/"), STR("/a b/"), true},   {STR("/a%20b/"), STR("/a b"), true},
+        {STR("/a+b"), STR("/a b"), false}, /* + is a space in queries only */
+        {STR("/A"), STR("/a"), false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(t); i++)
+        assert_int_equal(accepted(t[i].wire, S("a=b+c"), t[i].signed_as, S("a=b+c")), t[i].good);
+}
+
+/* A request with thousands of pairs is still sorted stably. */
+static void many_pairs(void **state)
+{
+    static char wire[40000], sorted[40000];
+    size_t n = 0, m = 0;
+    (void)state;
+    for (int i = 0; i < 4000; i++)
+        n += (size_t)sprintf(wire + n, "%s%c=%d", i ? "&" : "", 'z' - i % 26, i);
+    for (int key = 'a'; key <= 'z'; key++)
+        for (int i = 'z' - key; i < 4000; i += 26)
+            m += (size_t)sprintf(sorted + m, "%s%c=%d", m ? "&" : "", key, i);
+    assert_true(accepted(S("/x"), str_of(wire, n), S("/x"), str_of(sorted, m)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(http1_vectors),
-        cmocka_unit_test(http16_arrays),
+        cmocka_unit_test(http1_vectors), cmocka_unit_test(http16_arrays), cmocka_unit_test(queries),
+        cmocka_unit_test(paths),         cmocka_unit_test(many_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
