@@ -5,7 +5,7 @@
  *   idle     N connections; MODE none, shared (one channel for all) or own (one each)
  *   connect  N connections one after the other
  *   http     N requests in flight on as many kept-alive connections, one subscriber
- * One JSON line on standard output. Method: docs/benchmark.md
+ * One JSON line on standard output. See bench/run.py
  */
 #include <arpa/inet.h>
 #include <errno.h>

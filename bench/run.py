@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bench/run.py - the server beside the bare send loop, in one run. See docs/benchmark.md."""
+"""bench/run.py - the server beside the bare send loop, in one run.."""
 import argparse
 import json
 import os
