@@ -27,6 +27,16 @@ static void ws19_matches(void **state)
         {STR("https://*.example.com"), STR("https://a.example.com"), true},
         {STR("https://*.example.com"), STR("http://a.example.com"), false},
         {STR("https://ab*ba"), STR("https://aba"), false}, /* prefix and suffix must not overlap */
+        {STR("https://ab*ba"), STR("https://abba"), true},
+        {STR("http*://a.test"), STR("https://a.test"), true},
+        {STR("example.com:444"), STR("https://example.com:444"), true},
+        {STR("EXAMPLE.com"), STR("https://example.COM"), true},
+        {STR("*.Example.com"), STR("https://A.example.COM"), true},
+        {STR("*.example.com"), STR(""), false},
+        {STR("*.example.com"), STR("null"), false},
+        {STR("https://*.example.com"), STR("https://example.com"), false},
+        {STR("example.com"), STR("https://example.com.evil.test"), false},
+        {STR("example.com"), STR("https://evil.test/example.com"), false},
         {STR("*.*"), STR("https://a.b"), false},
         {STR(""), STR(""), false},
     };
@@ -35,10 +45,41 @@ static void ws19_matches(void **state)
         assert_int_equal(origin_matches(t[i].pattern, t[i].origin), t[i].matches);
 }
 
+static void good_patterns(void **state)
+{
+    static const str good[] = {STR("*"),
+                               STR("any"),
+                               STR("Any"),
+                               STR("https://*"),
+                               STR("localhost:3000"),
+                               STR("*.example.com"),
+                               STR("https://*.example.com:8443"),
+                               STR("pre*suf"),
+                               STR("[::1]:3000"),
+                               STR("null")};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(good); i++)
+        assert_true(origin_pattern_check(good[i], NULL));
+}
+
+/* WS-21 is the caller's: here an empty list admits nobody. */
+static void lists(void **state)
+{
+    static const str list[] = {STR(""), STR("https://a.test"), STR("*.b.test")};
+    (void)state;
+    assert_true(origin_allowed(list, COUNT_OF(list), S("https://a.test")));
+    assert_true(origin_allowed(list, COUNT_OF(list), S("http://x.b.test")));
+    assert_false(origin_allowed(list, COUNT_OF(list), S("http://a.test")));
+    assert_false(origin_allowed(list, COUNT_OF(list), S("")));
+    assert_false(origin_allowed(NULL, 0, S("https://a.test")));
+}
+
 static void cfg29_bad_patterns(void **state)
 {
-    static const str bad[] = {STR(""),   STR("*.*bad"), STR("://host"), STR("http://"),
-                              STR("*."), STR("a..b"),   STR(".a"),      STR("a.")};
+    static const str bad[] = {STR(""),         STR("*.*bad"), STR("://host"),    STR("http://"),
+                              STR("*."),       STR("a..b"),   STR(".a"),         STR("a."),
+                              STR("a.:80"),    STR("*.:80"),  STR("https://*."), STR("*.a.."),
+                              STR("https://"), STR("**")};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct err e = {0};
@@ -52,6 +93,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ws19_matches),
+        cmocka_unit_test(good_patterns),
+        cmocka_unit_test(lists),
         cmocka_unit_test(cfg29_bad_patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

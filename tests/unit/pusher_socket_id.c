@@ -62,11 +62,64 @@ static void http34_forms(void **state)
     assert_false(socket_id_place(id, &worker, &slot));
 }
 
+/* Each place of each worker leads back to itself; leading zeros name nobody. */
+static void places(void **state)
+{
+    static const uint32_t slots[] = {0, 1, 77, 65536, (1u << 24) - 1};
+    (void)state;
+    for (uint16_t w = 0; w < 256; w++)
+        for (size_t i = 0; i < COUNT_OF(slots); i++) {
+            struct socket_id id = socket_id_make(w, w, slots[i]);
+            uint16_t worker;
+            uint32_t slot;
+            assert_true(socket_id_place(id, &worker, &slot));
+            assert_true(worker == w && slot == slots[i]);
+        }
+}
+
+static void spellings(void **state)
+{
+    struct socket_id id;
+    uint16_t worker;
+    uint32_t slot;
+    char text[SOCKET_ID_MAX + 1], padded[SOCKET_ID_MAX + 2] = "0";
+    (void)state;
+    size_t n = socket_id_print(socket_id_make(5, 1, 2), text);
+    memcpy(padded + 1, text, n);
+    assert_true(socket_id_parse(str_of(padded, n + 1), &id));
+    assert_false(socket_id_place(id, &worker, &slot));
+    n = socket_id_print((struct socket_id){10000000000u, 10000000000u}, text);
+    assert_true(str_eq(str_of(text, n), S("10000000000.10000000000")));
+    assert_true(socket_id_parse(str_of(text, n), &id) && id.number == 10000000000u);
+    assert_true(socket_id_parse(S("10000000001.0"), &id));
+    assert_false(socket_id_place(id, &worker, &slot));
+    n = socket_id_print((struct socket_id){0, 7}, text);
+    assert_true(str_eq(str_of(text, n), S("0.7")));
+}
+
+/* Neighbours in the counter are no neighbours in print: nobody can count along from outside. */
+static void unpredictable(void **state)
+{
+    unsigned near = 0, buckets[10] = {0};
+    uint64_t last = 0;
+    (void)state;
+    for (uint64_t i = 0; i < 10000; i++) {
+        uint64_t n = socket_id_make(i, 0, 0).number;
+        uint64_t step = n > last ? n - last : last - n;
+        near += step < 1000000;
+        buckets[n / 1000000001]++;
+        last = n;
+    }
+    assert_in_range(near, 0, 30); /* expected: 2 */
+    for (size_t i = 0; i < COUNT_OF(buckets); i++)
+        assert_in_range(buckets[i], 800, 1200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ws25_unique),
-        cmocka_unit_test(http34_forms),
+        cmocka_unit_test(ws25_unique), cmocka_unit_test(http34_forms),  cmocka_unit_test(places),
+        cmocka_unit_test(spellings),   cmocka_unit_test(unpredictable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
