@@ -10,7 +10,8 @@ void answer(struct request *q, int status, str content_type, str body, str more)
     struct buf head;
     CHECK(!q->is_answered);
     q->is_answered = true;
-    if (!q->head.keep_alive || q->head.has_upgrade || atomic_load(&q->worker->node->draining))
+    if (!q->head.keep_alive || q->head.has_upgrade || q->has_unread ||
+        atomic_load(&q->worker->node->draining))
         q->must_close = true;
     struct http1_answer a = {
         .status = status,

@@ -94,7 +94,7 @@ static void request_end(struct stream *s)
     q->app = NULL;
     q->route = NULL;
     q->body = S("");
-    q->is_kept = q->is_waiting = q->is_answered = q->must_close = false;
+    q->is_kept = q->is_waiting = q->is_answered = q->must_close = q->has_unread = false;
     h->phase = PHASE_HEAD;
     h->scanned = 0;
     h->head_begun = false;
@@ -112,8 +112,7 @@ static void body_skip(struct stream *s)
 {
     struct http_state *h = state_of(s);
     struct request *q = &h->request;
-    bool small = q->head.has_length && q->head.length <= HTTP_DROP_MAX && !q->head.expect_continue;
-    if (!q->must_close && small && q->head.length) {
+    if (!q->must_close && q->head.has_length && q->head.length) {
         h->phase = PHASE_DROP;
         h->body_left = q->head.length;
         return;
@@ -172,6 +171,7 @@ static void body_begin(struct stream *s)
     struct http_state *h = state_of(s);
     struct request *q = &h->request;
     uint64_t max = q->worker->node->settings.max_body_bytes;
+    q->has_unread = false;
     if (!q->head.chunked && (!q->head.has_length || q->head.length == 0)) {
         act(s);
         return;
@@ -360,6 +360,8 @@ static size_t head_step(struct stream *s, char *in, size_t n)
         break;
     }
     q->head_text = str_of(in, used);
+    q->has_unread = q->head.chunked || (q->head.has_length && q->head.length > HTTP_DROP_MAX) ||
+                    (q->head.expect_continue && q->head.length);
     head_judge(q);
     if (q->is_waiting) {
         request_keep(q);

@@ -31,6 +31,8 @@ struct request {
     bool is_kept;                     /* head and body are copies */
     bool is_waiting;                  /* for an answer of a driver */
     bool is_answered;
+    bool
+        has_unread; /* a body is on its way that would not be worth reading: an answer now closes */
     bool must_close; /* after the answer */
 };
 
