@@ -179,9 +179,9 @@ struct server *server_create(const struct config *c, struct err *e)
     app_lives_init(&s->node.lives);
     settings_fill(&s->node.settings, c);
     s->node.wall_s = wall_s;
-    s->node.worker_count = c->workers ? (uint16_t)c->workers : cpus_usable();
-    if (s->node.worker_count > REGISTRY_WORKERS_MAX)
-        s->node.worker_count = REGISTRY_WORKERS_MAX;
+    uint32_t workers = c->workers ? c->workers : cpus_usable();
+    s->node.worker_count =
+        (uint16_t)(workers > REGISTRY_WORKERS_MAX ? REGISTRY_WORKERS_MAX : workers);
     node_use(&s->node);
     if (port_is_free(c, e) && families_open(s, c, e) && workers_open(s, c, e) &&
         listeners_open(s, c, e))
