@@ -115,6 +115,7 @@ static void body_skip(struct stream *s)
     if (!q->must_close && q->head.has_length && q->head.length) {
         h->phase = PHASE_DROP;
         h->body_left = q->head.length;
+        deadline(s, HTTP_BODY_MS);
         return;
     }
     request_end(s);
@@ -414,10 +415,10 @@ static size_t http_data(struct stream *s, char *in, size_t n, bool *more)
 static void http_timer(struct stream *s)
 {
     struct http_state *h = state_of(s);
-    if (h->phase == PHASE_WAIT || s->paused)
+    if (h->phase == PHASE_WAIT)
         deadline(s, HTTP_IDLE_MS); /* the answer is ours to give */
-    else if (h->phase == PHASE_HEAD && !h->head_begun)
-        stream_end(s, 0);
+    else if (h->phase == PHASE_DROP || (h->phase == PHASE_HEAD && !h->head_begun))
+        stream_end(s, 0); /* answered already; or idle, perhaps not reading its answers */
     else
         answer_malformed(s, 408);
 }
