@@ -107,6 +107,13 @@ static void request_end(struct stream *s)
         stream_pause(s); /* goes on when the answers have left */
 }
 
+/* Goes on with what follows on the connection, once the peer has read what it was answered. */
+static void go_on(struct stream *s)
+{
+    if (!stream_is_blocked(s))
+        stream_resume(s);
+}
+
 /* Answered before its body was read: a small rest is dropped, else the connection closes. */
 static void body_skip(struct stream *s)
 {
@@ -141,7 +148,7 @@ static void act(struct stream *s)
 void request_resume(struct request *q)
 {
     request_end(q->stream);
-    stream_resume(q->stream);
+    go_on(q->stream);
 }
 
 void http_upgrade(struct request *q, const struct upgrade *u)
@@ -160,6 +167,12 @@ static bool body_is_counted(struct http_state *h, int64_t n)
     return atomic_fetch_add(&node->body_bytes, n) + n <= HTTP_BODIES_MAX;
 }
 
+static void bodies_too_many(struct request *q)
+{
+    q->must_close = true;
+    answer_error(q, 503, "backpressure", "Too many request bodies in receipt");
+}
+
 static void body_too_large(struct request *q)
 {
     q->must_close = true;
@@ -172,16 +185,17 @@ static void body_begin(struct stream *s)
     struct http_state *h = state_of(s);
     struct request *q = &h->request;
     uint64_t max = q->worker->node->settings.max_body_bytes;
-    q->has_unread = false;
-    if (!q->head.chunked && (!q->head.has_length || q->head.length == 0)) {
+    bool has_body = q->head.chunked || q->head.length > 0;
+    bool is_unsigned = q->route->auth == UNSIGNED;
+    q->has_unread = has_body && is_unsigned; /* strangers make us buffer nothing */
+    if (!has_body || is_unsigned) {
         act(s);
         return;
     }
     if (q->head.has_length && q->head.length > max) {
         body_too_large(q);
     } else if (!body_is_counted(h, q->head.has_length ? (int64_t)q->head.length : 0)) {
-        q->must_close = true;
-        answer_error(q, 503, "backpressure", "Too many request bodies in receipt");
+        bodies_too_many(q);
     }
     if (q->is_answered) {
         request_end(s);
@@ -208,11 +222,22 @@ static void chunks_end(struct stream *s, enum parse result)
         return;
     }
     q->must_close = true;
-    if (result == PARSE_BAD)
-        answer_error(q, 400, "invalid_input", "Malformed chunked body");
-    else
-        body_too_large(q);
+    answer_error(q, 400, "invalid_input", "Malformed chunked body");
     request_end(s);
+}
+
+/* False: answered, the connection ends. */
+static bool chunk_take(struct stream *s, str data)
+{
+    struct http_state *h = state_of(s);
+    if (!buf_add(&h->body, data))
+        body_too_large(&h->request);
+    else if (!body_is_counted(h, (int64_t)data.n))
+        bodies_too_many(&h->request);
+    else
+        return true;
+    request_end(s);
+    return false;
 }
 
 static size_t chunks_step(struct stream *s, char *in, size_t n)
@@ -226,9 +251,10 @@ static size_t chunks_step(struct stream *s, char *in, size_t n)
         enum parse result =
             http1_chunks_read(&h->chunks, str_of(in + done, n - done), &used, &data);
         done += used;
-        bool fits = buf_add(&h->body, data) && body_is_counted(h, (int64_t)data.n);
-        if (result != PARSE_MORE || !fits) {
-            chunks_end(s, fits ? result : PARSE_MORE);
+        if (!chunk_take(s, data))
+            return done;
+        if (result != PARSE_MORE) {
+            chunks_end(s, result);
             return done;
         }
     }
@@ -274,7 +300,7 @@ static void head_decided_later(struct request *q)
     state_of(q->stream)->phase = PHASE_HEAD;
     head_decided(q);
     if (state_of(q->stream)->phase != PHASE_WAIT)
-        stream_resume(q->stream);
+        go_on(q->stream);
 }
 
 static void answer_unknown(struct request *q)

@@ -1,0 +1,389 @@
+/* unit/api_http - an HTTP connection on a worker with a clock of our own: bodies that nobody reads,
+ * deadlines, late answers of the app store (http-api.md §2, §4; security.md R1, R8, I1) */
+#include "api/http.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "server/worker.h"
+#include "support/app_scripted.h"
+
+static int64_t clock_ms;
+static int64_t wall_now;
+static int64_t test_clock(void *unused)
+{
+    (void)unused;
+    return clock_ms;
+}
+static int64_t test_wall(void)
+{
+    return wall_now;
+}
+
+struct rig {
+    struct node node;
+    struct worker_thread thread;
+    struct loop *loops[1];
+    struct app *app;
+    int peer; /* the client's end */
+    char heard[32768];
+    size_t heard_n;
+    bool is_closed;
+};
+
+/* The made-up app of http-api.md §3.5. */
+static struct app *orchard(void)
+{
+    struct app *a = app_create();
+    a->id = S("4711");
+    a->key = S("k-orchard");
+    a->secret = arena_str(&a->memory, S("s-9f2b-orchard")); /* is wiped at the end */
+    a->enabled = true;
+    a->max_event_name = 200;
+    a->max_channel_name = 200;
+    return a;
+}
+
+static struct rig *rig_create(void)
+{
+    struct err e;
+    struct rig *r = mem_zero(sizeof *r);
+    clock_ms = 1000000;
+    wall_now = 1790000000;
+    r->app = orchard();
+    struct app_manager_options opt = {.apps = &r->app, .app_count = 1};
+    r->node.apps = app_manager_create_with(&app_scripted, &opt, &e);
+    assert_non_null(r->node.apps);
+    app_lives_init(&r->node.lives);
+    r->node.wall_s = test_wall;
+    r->node.worker_count = 1;
+    r->node.settings.max_body_bytes = 1 << 20;
+    assert_true(worker_init(&r->thread, &r->node, 0, test_clock, NULL, &e));
+    r->loops[0] = &r->thread.worker.loop;
+    r->node.registry = registry_create(1, r->loops, NULL, 0);
+    node_use(&r->node);
+    return r;
+}
+
+static void rig_connect(struct rig *r)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    r->peer = pair[0];
+    assert_non_null(http_open(&r->thread.worker, pair[1]));
+}
+
+static void rig_destroy(struct rig *r)
+{
+    close(r->peer);
+    worker_close_streams(&r->thread);
+    registry_destroy(&r->node.registry);
+    app_manager_destroy(&r->node.apps);
+    worker_finish(&r->thread);
+    app_lives_finish(&r->node.lives);
+    app_unref(&r->app);
+    free(r);
+}
+
+static void turns(struct rig *r)
+{
+    for (int i = 0; i < 6; i++)
+        worker_turn(&r->thread, 0);
+    for (;;) {
+        ssize_t n = read(r->peer, r->heard + r->heard_n, sizeof r->heard - 1 - r->heard_n);
+        r->is_closed |= n == 0;
+        if (n <= 0)
+            break;
+        r->heard_n += (size_t)n;
+    }
+    r->heard[r->heard_n] = 0;
+}
+
+static void say(struct rig *r, const char *text)
+{
+    assert_int_equal(write(r->peer, text, strlen(text)), (ssize_t)strlen(text));
+    turns(r);
+}
+
+/* In small steps, as the worker would see it. */
+static void pass(struct rig *r, int64_t ms)
+{
+    for (int64_t end = clock_ms + ms; clock_ms < end;) {
+        clock_ms += 500;
+        turns(r);
+    }
+}
+
+static int answers(const struct rig *r)
+{
+    int n = 0;
+    for (const char *p = r->heard; (p = strstr(p, "HTTP/1.1 ")); p++)
+        n++;
+    return n;
+}
+
+static bool heard(const struct rig *r, const char *text)
+{
+    return strstr(r->heard, text) != NULL;
+}
+
+static void forget(struct rig *r)
+{
+    r->heard_n = 0;
+    r->heard[0] = 0;
+}
+
+#define UNSIGNED_POST "POST /apps/4711/events HTTP/1.1\r\nHost: x\r\n"
+#define NEXT "GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
+#define SIGNED_BY                                                                                  \
+    "?auth_key=k-orchard&auth_timestamp=1790000000&auth_version=1.0"                               \
+    "&body_md5=8e413d8a19deb151ff04331d8894fd56&auth_signature="                                   \
+    "ea98a7fbb64350afbf7bab2248f880416555bb2e0490f23af671fbf08641705c"
+#define A1_HEAD "POST /apps/4711/events" SIGNED_BY " HTTP/1.1\r\nHost: x\r\n"
+#define A1_BODY                                                                                    \
+    "{\"name\":\"ripe\",\"channels\":[\"news\",\"private-crew\"],\"data\":\"{\\\"kg\\\":12}\","    \
+    "\"socket_id\":\"301.42\",\"info\":\"subscription_count\"}"
+
+/* An answer before the body drops a small one, and the next request is read as one. */
+static void small_body_is_dropped(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    rig_connect(r);
+    say(r, UNSIGNED_POST "Content-Length: 10\r\n\r\n01234");
+    assert_int_equal(answers(r), 1);
+    assert_true(heard(r, "auth_key is missing"));
+    assert_false(heard(r, "Connection: close"));
+    say(r, "56789" NEXT);
+    assert_int_equal(answers(r), 2);
+    assert_false(r->is_closed);
+    rig_destroy(r);
+}
+
+/* Once answered, a body that never comes must not be answered again: the server ended on that. */
+static void dropped_body_never_comes(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    rig_connect(r);
+    say(r, UNSIGNED_POST "Content-Length: 10\r\n\r\n01234");
+    pass(r, HTTP_BODY_MS - 1000);
+    assert_false(r->is_closed);
+    pass(r, 2000);
+    assert_true(r->is_closed);
+    assert_int_equal(answers(r), 1);
+    rig_destroy(r);
+}
+
+/* SEC I1: what follows an answer is never read as a request when it may be the body. */
+static void unread_body_closes(void **state)
+{
+    (void)state;
+    static const char *const fields[] = {"Transfer-Encoding: chunked\r\n\r\n",
+                                         "Content-Length: 70000\r\n\r\n",
+                                         "Content-Length: 10\r\nExpect: 100-continue\r\n\r\n"};
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        char text[512];
+        struct rig *r = rig_create();
+        rig_connect(r);
+        snprintf(text, sizeof text, "%s%s%s", UNSIGNED_POST, fields[i], NEXT);
+        say(r, text);
+        assert_int_equal(answers(r), 1);
+        assert_true(heard(r, "401 Unauthorized") && heard(r, "Connection: close"));
+        assert_true(r->is_closed);
+        rig_destroy(r);
+    }
+}
+
+/* http-api.md §2.5: strangers cannot make us buffer a body, on unsigned routes neither. */
+static void unsigned_routes_read_no_body(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    rig_connect(r);
+    say(r, "GET /live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+    assert_int_equal(answers(r), 1);
+    assert_true(heard(r, "200 OK") && heard(r, "Connection: close"));
+    assert_int_equal(atomic_load(&r->node.body_bytes), 0);
+    rig_destroy(r);
+}
+
+/* R1: the deadlines are absolute, bytes never extend them. */
+static void slow_head(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    rig_connect(r);
+    say(r, "GET /up HTTP/1.1\r\n");
+    for (int i = 0; i < 11; i++) {
+        say(r, "X: y\r\n");
+        pass(r, 1000);
+        if (r->is_closed)
+            break;
+    }
+    assert_true(heard(r, "408 Request Timeout"));
+    assert_true(r->is_closed);
+    rig_destroy(r);
+}
+
+static void slow_body(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    rig_connect(r);
+    say(r, A1_HEAD "Content-Length: 120\r\n\r\n{");
+    assert_int_equal(atomic_load(&r->node.body_bytes), 120);
+    pass(r, HTTP_BODY_MS + 1000);
+    assert_true(heard(r, "408 Request Timeout"));
+    assert_int_equal(atomic_load(&r->node.body_bytes), 0);
+    rig_destroy(r);
+}
+
+static void idle_ends_quietly(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    rig_connect(r);
+    say(r, NEXT);
+    forget(r);
+    pass(r, HTTP_IDLE_MS - 1000);
+    assert_false(r->is_closed);
+    pass(r, 2000);
+    assert_true(r->is_closed);
+    assert_int_equal(answers(r), 0);
+    rig_destroy(r);
+}
+
+/* HTTP-1 A1, in one piece, byte by byte, and chunked. */
+static void published(struct rig *r)
+{
+    assert_true(heard(r, "200 OK"));
+    assert_true(heard(r, "{\"channels\":{\"news\":{\"subscription_count\":0},"
+                         "\"private-crew\":{\"subscription_count\":0}}}"));
+    assert_int_equal(atomic_load(&r->node.body_bytes), 0);
+}
+
+static void signed_publish(void **state)
+{
+    (void)state;
+    const char *text = A1_HEAD "Content-Length: 120\r\n\r\n" A1_BODY;
+    struct rig *r = rig_create();
+    rig_connect(r);
+    say(r, text);
+    published(r);
+    forget(r);
+    for (const char *p = text; *p; p++)
+        say(r, (char[]){*p, 0});
+    published(r);
+    forget(r);
+    say(r, A1_HEAD "Transfer-Encoding: chunked\r\n\r\n78\r\n" A1_BODY "\r\n0\r\n\r\n");
+    published(r);
+    rig_destroy(r);
+}
+
+/* HTTP-5 */
+static void clock_window(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t off;
+        const char *want;
+    } rows[] = {{600, "200 OK"}, {-600, "200 OK"}, {601, "401 "}, {-601, "401 "}};
+    struct rig *r = rig_create();
+    rig_connect(r);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        wall_now = 1790000000 + rows[i].off;
+        forget(r);
+        say(r, A1_HEAD "Content-Length: 120\r\n\r\n" A1_BODY);
+        assert_true(heard(r, rows[i].want));
+    }
+    rig_destroy(r);
+}
+
+/* The app store answers later: the request waits, what follows waits behind it. */
+static void late_app(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    app_scripted_mode(r->node.apps, APP_ANSWER_LATER);
+    rig_connect(r);
+    say(r, A1_HEAD "Content-Length: 120\r\n\r\n" A1_BODY "GET /live HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(answers(r), 0);
+    pass(r, HTTP_IDLE_MS + 1000); /* the answer is ours to give */
+    assert_false(r->is_closed);
+    assert_true(app_scripted_release(r->node.apps, false));
+    turns(r);
+    published(r);
+    assert_int_equal(answers(r), 2);
+    rig_destroy(r);
+}
+
+/* §3.2 check 3 */
+static void app_store_away(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    app_scripted_mode(r->node.apps, APP_ANSWER_LATER);
+    rig_connect(r);
+    say(r, A1_HEAD "Content-Length: 120\r\n\r\n" A1_BODY);
+    assert_true(app_scripted_release(r->node.apps, true));
+    turns(r);
+    assert_true(heard(r, "503 ") && heard(r, "Retry-After: 1") && heard(r, "service_unavailable"));
+    rig_destroy(r);
+}
+
+/* A connection that is gone gets no late answer. */
+static void late_app_finds_nobody(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    app_scripted_mode(r->node.apps, APP_ANSWER_LATER);
+    rig_connect(r);
+    say(r, A1_HEAD "Content-Length: 120\r\n\r\n");
+    worker_close_streams(&r->thread);
+    turns(r);
+    assert_true(app_scripted_release(r->node.apps, false));
+    turns(r);
+    assert_int_equal(answers(r), 0);
+    rig_destroy(r);
+}
+
+/* R8 */
+static void too_many_bodies(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    atomic_store(&r->node.body_bytes, HTTP_BODIES_MAX - 10);
+    rig_connect(r);
+    say(r, A1_HEAD "Transfer-Encoding: chunked\r\n\r\n78\r\n" A1_BODY "\r\n0\r\n\r\n");
+    assert_true(heard(r, "503 ") && heard(r, "backpressure"));
+    assert_true(r->is_closed);
+    assert_int_equal(atomic_load(&r->node.body_bytes), HTTP_BODIES_MAX - 10);
+    rig_destroy(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_body_is_dropped),
+        cmocka_unit_test(dropped_body_never_comes),
+        cmocka_unit_test(unread_body_closes),
+        cmocka_unit_test(unsigned_routes_read_no_body),
+        cmocka_unit_test(slow_head),
+        cmocka_unit_test(slow_body),
+        cmocka_unit_test(idle_ends_quietly),
+        cmocka_unit_test(signed_publish),
+        cmocka_unit_test(clock_window),
+        cmocka_unit_test(late_app),
+        cmocka_unit_test(app_store_away),
+        cmocka_unit_test(late_app_finds_nobody),
+        cmocka_unit_test(too_many_bodies),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
