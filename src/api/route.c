@@ -21,7 +21,7 @@ static bool split(struct request *q, bool *bad)
 {
     str rest = str_from(q->head.path, 1);
     bool is_app = str_starts(rest, S("app/"));
-    if (rest.n && str_ends(rest, S("/")) && !is_app)
+    if (rest.n > 1 && str_ends(rest, S("/")) && !is_app)
         rest.n--; /* one trailing slash is ignored, but not behind an app key */
     q->segment_count = 0;
     while (rest.n) {
