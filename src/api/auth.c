@@ -5,6 +5,7 @@
 #include "api/answer.h"
 #include "api/route.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 enum { WINDOW_S = 600 };
 
@@ -76,7 +77,8 @@ static void app_found(struct request *q, struct app_answer *a)
     } else if (!a->found && q->route->auth == SIGNED_APP_KEY) {
         answer_error(q, 401, "auth_failed", "Unknown auth_key");
     } else if (!a->found) {
-        answer_error(q, 404, "app_not_found", "Application not found: %.*s", FMT(q->segments[1]));
+        str id = utf8_cut(q->segments[1], APP_NAME_MAX);
+        answer_error(q, 404, "app_not_found", "Application not found: %.*s", FMT(id));
     } else {
         q->app = app_table_take(&q->worker->apps, &a->app);
         signature_check(q);

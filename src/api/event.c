@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "pusher/socket_id.h"
 
@@ -33,6 +34,16 @@ static bool wrong_type(struct reading *x, const char *name, const char *want)
     return refuse(x, 400, "invalid_input", "'%s' must be %s", name, want);
 }
 
+/* 64 characters of a peer's text are enough in an error (http-api.md §14). */
+static str cut_for_echo(str s)
+{
+    size_t at = 0, characters = 0;
+    for (; at < s.n; at++)
+        if (((unsigned char)s.p[at] & 0xc0) != 0x80 && characters++ == 64)
+            break;
+    return str_of(s.p, at);
+}
+
 static bool is_absent(struct json v)
 {
     return v.type == JSON_NONE || v.type == JSON_NULL;
@@ -49,17 +60,33 @@ static bool name_read(struct reading *x, struct json v)
         return refuse(x, 400, "invalid_input", "Event name is required");
     if (utf8_length(x->e->name) <= x->app->max_event_name)
         return true;
-    str cut = utf8_cut(x->e->name, 64);
+    str cut = cut_for_echo(x->e->name);
     return refuse(x, 400, "limit_exceeded", "Event name '%.*s' exceeds maximum length of %u",
                   FMT(cut), x->app->max_event_name);
 }
 
-static void channel_add(struct event *e, str name)
+/* Which channels the event has already: a list may be as long as the body, so none is walked. */
+struct seen {
+    uint32_t *slots; /* index + 1; 0: free */
+    size_t mask;
+};
+
+static struct seen seen_of(arena *a, size_t n)
 {
-    for (size_t i = 0; i < e->channel_count; i++)
-        if (str_eq(e->channels[i], name))
+    size_t size = 4;
+    while (size < 2 * n)
+        size *= 2;
+    return (struct seen){arena_zero(a, size * sizeof(uint32_t)), size - 1};
+}
+
+static void channel_add(struct event *e, struct seen *seen, str name)
+{
+    size_t at = hash_bytes(name) & seen->mask;
+    for (; seen->slots[at]; at = (at + 1) & seen->mask)
+        if (str_eq(e->channels[seen->slots[at] - 1], name))
             return; /* published once */
     e->channels[e->channel_count++] = name;
+    seen->slots[at] = (uint32_t)e->channel_count;
 }
 
 static bool channel_check(struct reading *x, str name)
@@ -82,10 +109,11 @@ static bool channel_list_read(struct reading *x, struct json list)
     if (x->app->max_event_channels && n > x->app->max_event_channels)
         return refuse(x, 400, "limit_exceeded", "Number of channels (%zu) exceeds limit (%u)", n,
                       x->app->max_event_channels);
+    struct seen seen = seen_of(&x->q->memory, n);
     x->e->channels = arena_get(&x->q->memory, n * sizeof *x->e->channels);
     it = json_iter(list);
     while (json_next(&it, NULL, &item))
-        channel_add(x->e, json_string(item, &x->q->memory));
+        channel_add(x->e, &seen, json_string(item, &x->q->memory));
     return true;
 }
 
@@ -100,7 +128,7 @@ static bool channels_read(struct reading *x, struct json list, struct json one)
         if (one.type != JSON_STRING)
             return wrong_type(x, "channel", "a string");
         x->e->channels = arena_get(&x->q->memory, sizeof *x->e->channels);
-        channel_add(x->e, json_string(one, &x->q->memory));
+        x->e->channels[x->e->channel_count++] = json_string(one, &x->q->memory);
     }
     if (x->e->channel_count == 0)
         return refuse(x, 400, "missing_channel_info",
@@ -132,7 +160,7 @@ static bool data_read(struct reading *x, struct json v)
     uint32_t kb = x->app->max_event_payload_kb;
     if (kb == 0 || bytes <= (size_t)kb * 1024)
         return true;
-    str cut = utf8_cut(x->e->name, 64);
+    str cut = cut_for_echo(x->e->name);
     return refuse(x, 413, "payload_too_large",
                   "Event payload size (%zu bytes) for event '%.*s' exceeds limit (%uKB)", bytes,
                   FMT(cut), kb);
@@ -148,7 +176,7 @@ static bool socket_read(struct reading *x, struct json v)
         return wrong_type(x, "socket_id", "a string");
     str text = json_string(v, &x->q->memory);
     if (!socket_id_parse(text, &id)) {
-        str cut = utf8_cut(text, 64);
+        str cut = cut_for_echo(text);
         return refuse(x, 400, "invalid_input", "Invalid socket id: %.*s", FMT(cut));
     }
     out->set = socket_id_place(id, &out->worker, &out->slot); /* else it is nobody's */
