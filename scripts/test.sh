@@ -38,6 +38,7 @@ else
 fi
 step "fuzz smoke" scripts/fuzz-smoke.sh 60
 step "lint" scripts/lint.py
+step "generated docs" scripts/docs.py --check
 echo
 echo "== checklists"
 scripts/coverage.py
