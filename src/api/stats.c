@@ -1,5 +1,7 @@
 /* GET /stats and /operator/stats: this node only. Source: http-api.md §9; configuration.md §9.1:
  * they tell app ids and load, so they need the bearer token http_api.usage_token. */
+#include <stdlib.h>
+
 #include "api/answer.h"
 #include "api/route.h"
 #include "api/usage.h"
@@ -7,6 +9,8 @@
 
 struct stats {
     struct request *q;
+    struct app **known; /* one reference each */
+    size_t known_count, known_cap;
     struct buf apps;
     size_t app_count;
     int64_t connections;
@@ -46,9 +50,8 @@ static void sum_add(struct registry_totals *sum, const struct registry_totals *t
 }
 
 /* Apps without state are left out. */
-static void app_write(void *ctx, struct app *app)
+static void app_write(struct stats *s, struct app *app)
 {
-    struct stats *s = ctx;
     struct node *n = s->q->worker->node;
     struct registry_totals t;
     int64_t connections = atomic_load(&app_live_get(&n->lives, app->id)->connections);
@@ -62,6 +65,33 @@ static void app_write(void *ctx, struct app *app)
     buf_char(&s->apps, '}');
     s->connections += connections;
     sum_add(&s->sum, &t);
+}
+
+static void app_collect(void *ctx, struct app *app)
+{
+    struct stats *s = ctx;
+    if (s->known_count == s->known_cap) {
+        s->known_cap = s->known_cap ? s->known_cap * 2 : 16;
+        s->known = mem_resize(s->known, s->known_cap * sizeof *s->known);
+    }
+    s->known[s->known_count++] = app_ref(app);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return str_cmp((*(struct app *const *)a)->id, (*(struct app *const *)b)->id);
+}
+
+static void apps_write(struct stats *s)
+{
+    app_manager_each(s->q->worker->node->apps, app_collect, s);
+    if (s->known_count)
+        qsort(s->known, s->known_count, sizeof *s->known, by_id);
+    for (size_t i = 0; i < s->known_count; i++) {
+        app_write(s, s->known[i]);
+        app_unref(&s->known[i]);
+    }
+    free(s->known);
 }
 
 static void history_write(struct buf *b, str name)
@@ -93,7 +123,7 @@ void endpoint_stats(struct request *q)
     }
     buf_init(&s.apps, SIZE_MAX);
     buf_init(&b, SIZE_MAX);
-    app_manager_each(q->worker->node->apps, app_write, &s);
+    apps_write(&s);
     buf_add(&b, S("{\"memory\":"));
     memory_write(&b);
     buf_char(&b, ',');
