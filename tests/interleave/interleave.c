@@ -1,27 +1,36 @@
 /* interleave/interleave.c - several workers on one thread under a seeded scheduler.
  *
- * Random clients subscribe, repeat, leave, publish, join presence, use cache channels, sign in and
- * watch; random workers turn. After each step what the clients have received is checked against
- * the promises of websocket-protocol.md §17 (also §9.3, §10, §14.5): answers in the order of the
- * commands; per channel nothing before its subscription_succeeded, nothing lost, doubled or out of
- * order; snapshot and member stream agree; the cached event or the miss comes first; nothing after
- * an unsubscribe that was processed. At the end of a schedule every client's picture must be the
- * truth.
+ * Random clients subscribe, repeat, leave, publish, join presence, use cache channels, sign in,
+ * watch, vanish and come back, read late, are terminated; random workers turn. After each step what
+ * the clients have received is checked against the promises of websocket-protocol.md §17 (also
+ * §9.3, §10, §14.5, §14.7, §15): answers in the order of the commands; per channel nothing before
+ * its subscription_succeeded, nothing lost, doubled, out of order or from before the subscription;
+ * snapshot and member stream agree; the cached event or the miss comes first and is no older than
+ * the subscribe; nothing after an unsubscribe that was processed, nothing after a Close. At the end
+ * of a schedule every client's picture must be the truth.
+ *
+ * Odd seeds use a cache that answers LATER, every second of these with failures.
  *
  * interleave [--schedules N] [--seed S]: a failure prints its seed and the steps that led to it.
  */
+#include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 #include "base/json.h"
 #include "conn/conn.h"
 #include "server/worker.h"
 #include "support/cache_scripted.h"
 
-enum { WORKERS = 2, CLIENTS = 4, STEPS = 40, CHANNELS = 4, USERS = 3, EXPECTED = 256 };
+enum { WORKERS = 3, CLIENTS = 4, STEPS = 60, CHANNELS = 4, USERS = 3, EXPECTED = 256 };
+enum { SEND_BUFFER = 4096, ROUNDS_MAX = 500 };
 
 static const char *const names[CHANNELS] = {"public", "cache-c", "presence-cache-p", "private-a"};
 static const bool caches[CHANNELS] = {false, true, true, false};
@@ -30,7 +39,7 @@ enum { PRESENCE = 2, PRIVATE = 3 };
 /* ---- the schedule ---- */
 
 static uint64_t seed, state;
-static char trace[STEPS * 2][96];
+static char trace[STEPS * 3][96];
 static int trace_count;
 
 static uint32_t pick(uint32_t n)
@@ -50,13 +59,34 @@ static void note(const char *fmt, ...)
     va_end(ap);
 }
 
-static _Noreturn void broken(int client, const char *what, str frame)
+static void trace_print(void)
 {
-    printf("FAIL seed %llu: client %d: %s\n  frame: %.*s\n", (unsigned long long)seed, client, what,
-           FMT(frame));
+    printf("FAIL seed %llu\n", (unsigned long long)seed);
     for (int i = 0; i < trace_count; i++)
         printf("  %2d %s\n", i, trace[i]);
+    fflush(stdout);
+}
+
+static _Noreturn void broken(int client, const char *what, str frame)
+{
+    trace_print();
+    printf("client %d: %s\n  frame: %.*s\n", client, what, FMT(frame));
     exit(1);
+}
+
+static void aborted(int signal_number)
+{
+    (void)signal_number;
+    trace_print();
+}
+
+/* A failed CHECK and what a sanitizer finds name their schedule too. */
+static void trace_on_death(void)
+{
+    signal(SIGABRT, aborted);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    __sanitizer_set_death_callback(trace_print);
+#endif
 }
 
 /* ---- the node ---- */
@@ -65,7 +95,8 @@ static struct node node;
 static struct worker_thread threads[WORKERS];
 static struct loop *loops[WORKERS];
 static struct hmac *hmac;
-static bool is_slow; /* the cache answers LATER */
+static bool is_slow;   /* the cache answers LATER */
+static bool is_faulty; /* and fails at times */
 static int64_t clock_ms;
 
 static int64_t clock_now(void *unused)
@@ -82,7 +113,7 @@ static void node_open(void)
     app->key = arena_str(&app->memory, S("k"));
     app->secret = arena_str(&app->memory, S("s"));
     app->enabled = app->enable_client_messages = app->enable_user_authentication = true;
-    app->enable_watchlist_events = true;
+    app->enable_watchlist_events = app->enable_subscription_count = true;
     struct app_manager_options apps = {STR("memory"), &app, 1};
     struct cache_options cache = {.driver = STR("memory"), .now_ms = clock_now};
     memset(&node, 0, sizeof node);
@@ -124,10 +155,14 @@ static void node_close(void)
 enum answer { ANSWER_ESTABLISHED, ANSWER_PONG, ANSWER_SIGNIN, ANSWER_SUBSCRIBED /* + channel */ };
 struct view {           /* of one channel */
     bool is_subscribed; /* succeeded was received, and no unsubscribe processed since */
+    bool is_repeat;     /* the last succeeded answered a repeated subscribe */
     bool wants_cached;  /* the next frame must be the cached event or the miss */
     bool wanted;        /* the last command was a subscribe */
     long last;          /* number of the last HTTP event, 0: none seen */
+    long floor;         /* what was published when the answered subscribe was written */
+    long ceiling;       /* what was published when it was seen to be answered */
     long sent[CLIENTS]; /* number of the last client event of each sender */
+    long count;         /* of subscriptions, as last told; 0: not told */
     uint8_t members[USERS];
 };
 struct client {
@@ -135,17 +170,27 @@ struct client {
     int worker, user; /* user: whom it signs in as and brings to presence */
     char socket_id[32];
     int expected[EXPECTED], expected_head, expected_tail;
-    int closes[EXPECTED]; /* a pong: the channel whose unsubscribe is processed by now, or -1 */
+    long floors[EXPECTED]; /* beside `expected`: what the channel had published */
+    int closes[EXPECTED];  /* a pong: the channel whose unsubscribe is processed by now, or -1 */
     int close_head, close_tail;
     struct view views[CHANNELS];
-    bool is_signed_in, watch_begun;
+    long said_before[CHANNELS]; /* client events of the connection before this one */
+    bool is_signed_in;          /* asked for */
+    bool is_watching, wants_watch;
+    bool is_doomed;  /* terminated after its sign-in was answered: must be closed */
+    bool is_refused; /* the error before a Close has come */
+    bool is_over;    /* the Close has come */
     uint8_t online[USERS];
     char buffer[65536];
     size_t n;
 };
 static struct client clients[CLIENTS];
-static long published[CHANNELS], client_sent[CLIENTS];
+static long published[CHANNELS], client_sent[CLIENTS][CHANNELS];
+static bool is_terminated[USERS];
+static bool has_vanished[CLIENTS]; /* what it said last may be lost */
 static arena scratch;
+static unsigned long long seen_events, seen_cached, seen_misses, seen_members, seen_watched,
+    seen_closes; /* in all schedules: a check that nothing comes to proves nothing */
 
 static size_t data_nothing(struct stream *s, char *in, size_t n, bool *more)
 {
@@ -165,22 +210,36 @@ static const struct stream_user opening = {data_nothing, nothing, nothing, nothi
 
 static void expect(struct client *c, int answer)
 {
-    c->expected[c->expected_tail++ % EXPECTED] = answer;
+    int at = c->expected_tail++ % EXPECTED;
+    c->expected[at] = answer;
+    if (answer >= ANSWER_SUBSCRIBED)
+        c->floors[at] = published[answer - ANSWER_SUBSCRIBED];
 }
 
 static void client_open(int i)
 {
     struct client *c = &clients[i];
-    int fd[2];
+    int fd[2], size = SEND_BUFFER;
     memset(c, 0, sizeof *c);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0);
+    CHECK(setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
     c->fd = fd[0];
-    c->worker = i % WORKERS;
+    c->worker = (int)pick(WORKERS);
+    memcpy(c->said_before, client_sent[i], sizeof c->said_before);
     c->user = i % USERS; /* two clients are one user */
     struct stream *s = stream_open(&threads[c->worker].worker.pool, fd[1], &opening);
     CHECK(s);
     expect(c, ANSWER_ESTABLISHED);
     conn_upgrade(s, &(struct upgrade){.key = S("k"), .query = S("")});
+}
+
+/* The old connection vanishes with whatever it has not read. */
+static void client_reopen(int i)
+{
+    close(clients[i].fd);
+    client_open(i);
+    has_vanished[i] = true;
+    note("client %d vanishes and is back on worker %d", i, clients[i].worker);
 }
 
 static void say(struct client *c, const char *fmt, ...) PRINTF(2, 3);
@@ -199,7 +258,8 @@ static void say(struct client *c, const char *fmt, ...)
     }
     memset(frame + head, 0, 4);
     memcpy(frame + head + 4, json, n);
-    CHECK(send(c->fd, frame, head + 4 + n, MSG_NOSIGNAL) == (ssize_t)(head + 4 + n));
+    ssize_t sent = send(c->fd, frame, head + 4 + n, MSG_NOSIGNAL);
+    CHECK(sent == (ssize_t)(head + 4 + n) || (sent < 0 && errno == EPIPE));
 }
 
 static const char *auth_of(const char *text)
@@ -218,6 +278,8 @@ static void subscribe(int i, int channel)
 {
     struct client *c = &clients[i];
     char text[256];
+    if (c->socket_id[0] == 0 && channel >= PRESENCE)
+        return; /* it has nothing to sign yet */
     note("client %d subscribes %s", i, names[channel]);
     if (channel == PRESENCE) {
         snprintf(text, sizeof text, "%s:%s:{\"user_id\":\"u%d\"}", c->socket_id, names[channel],
@@ -250,6 +312,8 @@ static void sign_in(int i)
 {
     struct client *c = &clients[i];
     char text[256];
+    if (c->socket_id[0] == 0)
+        return;
     note("client %d signs in as u%d", i, c->user);
     snprintf(text, sizeof text, "%s::user::{\"id\":\"u%d\",\"watchlist\":[\"u0\",\"u1\",\"u2\"]}",
              c->socket_id, c->user);
@@ -268,7 +332,7 @@ static void client_event(int i, int channel)
         return; /* only what will be accepted */
     note("client %d sends to %s", i, names[channel]);
     say(c, "{\"event\":\"client-e\",\"channel\":\"%s\",\"data\":\"%d %ld\"}", names[channel], i,
-        ++client_sent[i]);
+        ++client_sent[i][channel]);
 }
 
 static void publish(int channel)
@@ -280,6 +344,27 @@ static void publish(int channel)
     registry_publish(node.registry, from == WORKERS ? NULL : loops[from],
                      message_create(S("1"), str_z(names[channel]), S("e"), str_of(data, (size_t)n),
                                     S(""), MESSAGE_HTTP));
+}
+
+/* Those who know that they are signed in must hear of it; others may. */
+static void terminate(int user)
+{
+    char id[8];
+    uint32_t from = pick(WORKERS + 1);
+    snprintf(id, sizeof id, "u%d", user);
+    note("terminate %s from %u", id, from);
+    is_terminated[user] = true;
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i].is_doomed |= clients[i].user == user && clients[i].is_watching;
+    registry_close_user(node.registry, from == WORKERS ? NULL : loops[from], S("1"), str_z(id),
+                        WIRE_TERMINATED);
+}
+
+static void cache_answer(void)
+{
+    bool fail = is_faulty && pick(4) == 0;
+    if (is_slow && cache_scripted_release(node.cache, fail))
+        note("the cache %s", fail ? "fails" : "answers");
 }
 
 /* ---- checking ---- */
@@ -313,34 +398,43 @@ static struct json member_of(struct json object, str name)
     return f.value;
 }
 
-static void answered(int i, int answer, str frame)
+/* What had been published when the command was written. */
+static long answered(int i, int answer, str frame)
 {
     struct client *c = &clients[i];
-    if (c->expected_head == c->expected_tail ||
-        c->expected[c->expected_head++ % EXPECTED] != answer)
+    int at = c->expected_head++ % EXPECTED;
+    if (c->expected_head > c->expected_tail || c->expected[at] != answer)
         broken(i, "answers are not in the order of the commands", frame);
+    return c->floors[at];
 }
 
 static void on_snapshot(int i, struct view *v, struct json data, str frame)
 {
     struct json id;
     struct json ids = member_of(member_of(inner(data), S("presence")), S("ids"));
-    memset(v->members, 0, sizeof v->members);
+    uint8_t members[USERS] = {0};
     struct json_iter it = json_iter(ids);
     while (json_next(&it, NULL, &id))
-        v->members[user_of(json_string(id, &scratch))]++;
-    if (!v->members[clients[i].user])
+        if (members[user_of(json_string(id, &scratch))]++)
+            broken(i, "a member is twice in the snapshot", frame);
+    if (!members[clients[i].user])
         broken(i, "the joiner is not in its own snapshot", frame);
+    if (v->is_repeat && memcmp(members, v->members, sizeof members) != 0)
+        broken(i, "a repeated snapshot is not what the member stream told", frame);
+    memcpy(v->members, members, sizeof members);
 }
 
 static void on_subscribed(int i, int channel, struct json data, str frame)
 {
     struct view *v = &clients[i].views[channel];
-    answered(i, ANSWER_SUBSCRIBED + channel, frame);
+    long floor = answered(i, ANSWER_SUBSCRIBED + channel, frame);
     if (v->wants_cached)
         broken(i, "neither cached event nor miss came", frame);
-    if (!v->is_subscribed) {
-        v->last = 0;
+    v->is_repeat = v->is_subscribed;
+    if (!v->is_repeat) {
+        v->last = v->count = 0;
+        v->floor = floor;
+        v->ceiling = published[channel];
         memset(v->sent, 0, sizeof v->sent);
     }
     v->is_subscribed = true;
@@ -355,30 +449,67 @@ static void on_member(int i, struct view *v, struct json data, bool added, str f
     if (added ? v->members[user] : !v->members[user])
         broken(i, added ? "a member was added twice" : "nobody there was removed", frame);
     v->members[user] = added;
+    seen_members++;
 }
 
-static void on_http_event(int i, struct view *v, struct json data, str frame)
+static void on_cached(int i, struct view *v, long n, str frame)
 {
+    v->wants_cached = false;
+    seen_cached++;
+    if (is_faulty)
+        return; /* what could not be stored may be missing, and an older one there */
+    if (v->is_repeat ? n != v->last : n < v->floor)
+        broken(i, "the cached event is not the newest", frame);
+}
+
+static void on_http_event(int i, int channel, struct json data, str frame)
+{
+    struct view *v = &clients[i].views[channel];
     long n = strtol(json_string(data, &scratch).p, NULL, 10);
     if (v->wants_cached) {
-        if (n < v->last)
-            broken(i, "an older event was replayed", frame);
-    } else if (v->last && n != v->last + 1) {
+        on_cached(i, v, n, frame);
+        if (v->is_repeat)
+            return;
+    } else if (v->last && n != v->last + 1 && !(is_faulty && caches[channel] && n > v->last)) {
         broken(i, "an event is lost, doubled or out of order", frame);
+    } else if (n <= v->floor || (v->last == 0 && n > v->ceiling + 1)) {
+        broken(i, "an event from before the subscribe, or the first one after it is lost", frame);
     }
-    v->wants_cached = false;
     v->last = n;
+    seen_events++;
 }
 
-static void on_client_message(int i, struct view *v, struct json data, str frame)
+static void on_miss(int i, struct view *v, str frame)
 {
+    if (!v->wants_cached)
+        broken(i, "a miss out of place", frame);
+    v->wants_cached = false;
+    seen_misses++;
+    if (!is_faulty && (v->last || v->floor))
+        broken(i, "a miss although there is an event", frame);
+}
+
+static void on_count(int i, struct view *v, struct json data, str frame)
+{
+    v->count = 0;
+    for (str n = member_of(inner(data), S("subscription_count")).raw; n.n; n = str_from(n, 1))
+        v->count = v->count * 10 + n.p[0] - '0';
+    if (v->count < 1 || v->count > 2 * CLIENTS)
+        broken(i, "a count that cannot be", frame);
+}
+
+static void on_client_message(int i, int channel, struct json data, str frame)
+{
+    struct view *v = &clients[i].views[channel];
     int from;
     long n;
     CHECK(sscanf(json_string(data, &scratch).p, "%d %ld", &from, &n) == 2);
-    if (from == i)
+    if (from == i && n > clients[i].said_before[channel])
         broken(i, "its own event came back", frame);
     if (n <= v->sent[from])
         broken(i, "a client event is doubled or out of order", frame);
+    if (v->sent[from] && n != v->sent[from] + 1 && !has_vanished[from])
+        broken(i, "a client event is lost", frame);
     v->sent[from] = n;
 }
 
@@ -398,9 +529,13 @@ static void on_watch(int i, struct json data, str frame)
     }
     if (total == 1 && memcmp(now, c->online, sizeof now) == 0)
         broken(i, "a watched user changed to what he was", frame);
-    if (!c->watch_begun && total != USERS)
-        broken(i, "a change came before the first watch-list frame", frame);
-    c->watch_begun = true;
+    if (total != (c->wants_watch ? USERS : 1))
+        broken(i, "a change before the watch-list frame, or the frame without a sign-in", frame);
+    if (c->wants_watch && !now[c->user])
+        broken(i, "who has signed in is not online", frame);
+    seen_watched += !c->wants_watch;
+    c->is_watching = true;
+    c->wants_watch = false;
     memcpy(c->online, now, sizeof now);
 }
 
@@ -424,18 +559,43 @@ static void on_channel_frame(int i, str event, int channel, struct json data, st
     if (!v->is_subscribed)
         broken(i, "a frame of a channel it is not subscribed to", frame);
     if (str_eq(event, S("pusher:cache_miss"))) {
-        if (!v->wants_cached || v->last)
-            broken(i, "a miss out of place", frame);
-        v->wants_cached = false;
+        on_miss(i, v, frame);
     } else if (str_eq(event, S("e"))) {
-        on_http_event(i, v, data, frame);
-    } else if (v->wants_cached && v->last == 0) {
+        on_http_event(i, channel, data, frame);
+    } else if (v->wants_cached) {
         broken(i, "something came before the cached event or the miss", frame);
     } else if (str_eq(event, S("client-e"))) {
-        on_client_message(i, v, data, frame);
+        on_client_message(i, channel, data, frame);
+    } else if (str_eq(event, S("pusher_internal:subscription_count"))) {
+        on_count(i, v, data, frame);
     } else {
         on_member(i, v, data, str_eq(event, S("pusher_internal:member_added")), frame);
     }
+}
+
+static void on_signin_success(int i, str frame)
+{
+    answered(i, ANSWER_SIGNIN, frame);
+    if (clients[i].wants_watch)
+        broken(i, "the watch-list frame of the sign-in before did not come", frame);
+    clients[i].wants_watch = true;
+}
+
+static void on_error(int i, struct json data, str frame)
+{
+    struct client *c = &clients[i];
+    str code = member_of(data, S("code")).raw;
+    if (!str_eq(code, S("4009")) || !c->is_signed_in || !is_terminated[c->user])
+        broken(i, "an error nobody provoked", frame);
+    c->is_refused = true;
+}
+
+static void on_close(int i, str frame)
+{
+    if (!clients[i].is_refused)
+        broken(i, "a Close without its error", frame);
+    clients[i].is_over = true;
+    seen_closes++;
 }
 
 static void on_frame(int i, str frame)
@@ -444,6 +604,8 @@ static void on_frame(int i, str frame)
     struct json top;
     size_t at;
     struct json_field f[] = {{S("event"), {0}}, {S("channel"), {0}}, {S("data"), {0}}};
+    if (c->is_refused)
+        broken(i, "something between the last error and the Close, or after it", frame);
     if (!json_parse(frame, &top, &at))
         broken(i, "not JSON", frame);
     json_fields(top, f, COUNT_OF(f));
@@ -455,123 +617,161 @@ static void on_frame(int i, str frame)
     } else if (str_eq(event, S("pusher:pong"))) {
         on_pong(i, frame);
     } else if (str_eq(event, S("pusher:signin_success"))) {
-        answered(i, ANSWER_SIGNIN, frame);
+        on_signin_success(i, frame);
     } else if (str_eq(event, S("pusher_internal:watchlist_events"))) {
         on_watch(i, f[2].value, frame);
-    } else if (f[1].value.type == JSON_STRING && !str_eq(event, S("pusher:error"))) {
+    } else if (str_eq(event, S("pusher:error"))) {
+        on_error(i, f[2].value, frame);
+    } else if (f[1].value.type == JSON_STRING) {
         on_channel_frame(i, event, channel_of(json_string(f[1].value, &scratch)), f[2].value,
                          frame);
     } else {
-        broken(i, "an error nobody provoked", frame);
+        broken(i, "a frame nobody knows", frame);
     }
 }
 
-static void listen_to(int i)
+/* The frame at the begin of in; empty: not all of it is there. */
+static str frame_split(str in, size_t *used)
+{
+    const uint8_t *p = (const uint8_t *)in.p;
+    *used = 0;
+    if (in.n < 4)
+        return S("");
+    CHECK((p[0] == 0x81 || p[0] == 0x88) && p[1] < 127);
+    size_t head = p[1] == 126 ? 4 : 2, n = p[1] == 126 ? (size_t)p[2] << 8 | p[3] : p[1];
+    if (in.n < head + n)
+        return S("");
+    *used = head + n;
+    return str_of(in.p + head, n);
+}
+
+/* How many bytes came. */
+static size_t listen_to(int i)
 {
     struct client *c = &clients[i];
     ssize_t got = recv(c->fd, c->buffer + c->n, sizeof c->buffer - c->n, 0);
     if (got > 0)
         c->n += (size_t)got;
-    size_t at = 0;
-    while (c->n - at >= 2) {
-        const uint8_t *p = (const uint8_t *)c->buffer + at;
-        size_t len = p[1], head = 2;
-        if (len == 126) {
-            if (c->n - at < 4)
-                break;
-            len = (size_t)p[2] << 8 | p[3];
-            head = 4;
-        }
-        CHECK(p[0] == 0x81 && p[1] < 127);
-        if (c->n - at < head + len)
-            break;
-        on_frame(i, str_of(c->buffer + at + head, len));
-        at += head + len;
+    size_t at = 0, used;
+    for (str frame; frame = frame_split(str_of(c->buffer + at, c->n - at), &used), used;) {
+        if (c->buffer[at] == (char)0x88)
+            on_close(i, frame);
+        else
+            on_frame(i, frame);
+        at += used;
     }
     memmove(c->buffer, c->buffer + at, c->n - at);
     c->n -= at;
     arena_clear(&scratch);
-}
-
-static void listen_all(void)
-{
-    for (int i = 0; i < CLIENTS; i++)
-        listen_to(i);
+    if (c->is_over)
+        client_reopen(i);
+    return got > 0 ? (size_t)got : 0;
 }
 
 /* ---- running ---- */
 
+static void turn(uint32_t w)
+{
+    note("worker %u turns", w);
+    clock_ms++;
+    worker_turn(&threads[w], 0);
+}
+
+static void rare_step(int i)
+{
+    if (pick(2))
+        client_reopen(i);
+    else
+        terminate((int)pick(USERS));
+}
+
 static void step(void)
 {
     int i = (int)pick(CLIENTS), channel = (int)pick(CHANNELS);
-    switch (pick(12)) {
-    case 0:
-    case 1:
-    case 2:
+    uint32_t kind = pick(32);
+    if (kind < 6)
         subscribe(i, channel);
-        break;
-    case 3:
+    else if (kind < 8)
         unsubscribe(i, channel);
-        break;
-    case 4:
-    case 5:
+    else if (kind < 13)
         publish(channel);
-        break;
-    case 6:
+    else if (kind < 15)
         client_event(i, PRESENCE + (int)pick(2));
-        break;
-    case 7:
+    else if (kind < 17)
         sign_in(i);
-        break;
-    case 8:
-        if (is_slow)
-            cache_scripted_release(node.cache, false);
-        break;
-    default: {
-        uint32_t w = pick(WORKERS);
-        note("worker %u turns", w);
-        clock_ms++;
-        worker_turn(&threads[w], 0);
-    }
-    }
-    listen_all();
+    else if (kind < 20)
+        cache_answer();
+    else if (kind < 21)
+        rare_step(i);
+    else
+        turn(pick(WORKERS));
+    for (i = 0; i < CLIENTS; i++)
+        if (pick(4))
+            listen_to(i);
 }
 
+/* Until nothing moves any more. */
 static void settle(void)
 {
-    for (int round = 0; round < 12; round++) {
+    int quiet = 0;
+    for (int round = 0; quiet < 4; round++) {
+        size_t moved = 0;
+        CHECK(round < ROUNDS_MAX);
         while (is_slow && cache_scripted_release(node.cache, false))
-            ;
+            moved++;
         for (int w = 0; w < WORKERS; w++)
             worker_turn(&threads[w], 0);
-        listen_all();
+        for (int i = 0; i < CLIENTS; i++)
+            moved += listen_to(i);
+        quiet = moved ? 0 : quiet + 1;
     }
+}
+
+static void channel_check(int i, int channel)
+{
+    const struct view *v = &clients[i].views[channel];
+    long count = 0;
+    if (v->is_subscribed != v->wanted || v->wants_cached)
+        broken(i, "not subscribed as asked for", str_z(names[channel]));
+    if (!v->is_subscribed)
+        return;
+    if ((v->last || v->ceiling < published[channel] || (caches[channel] && !is_faulty)) &&
+        v->last != published[channel] && !(is_faulty && caches[channel]))
+        broken(i, "the last event is missing", str_z(names[channel]));
+    for (int k = 0; k < CLIENTS; k++)
+        count += clients[k].views[channel].is_subscribed;
+    if (v->count != (channel == PRESENCE ? 0 : count))
+        broken(i, "the subscription count is not the truth", str_z(names[channel]));
+}
+
+static void user_check(int i, int user)
+{
+    const struct client *c = &clients[i];
+    bool member = false, online = false;
+    for (int k = 0; k < CLIENTS; k++) {
+        member |= clients[k].user == user && clients[k].views[PRESENCE].is_subscribed;
+        online |= clients[k].user == user && clients[k].is_signed_in;
+    }
+    if (c->views[PRESENCE].is_subscribed && c->views[PRESENCE].members[user] != member)
+        broken(i, "its member list is not the truth", S(""));
+    if (c->is_signed_in && c->online[user] != online)
+        broken(i, "its watch list is not the truth", S(""));
 }
 
 static void truth_check(void)
 {
     for (int i = 0; i < CLIENTS; i++) {
-        struct client *c = &clients[i];
+        const struct client *c = &clients[i];
         if (c->expected_head != c->expected_tail)
             broken(i, "a command was never answered", S(""));
-        for (int ch = 0; ch < CHANNELS; ch++) {
-            struct view *v = &c->views[ch];
-            if (v->is_subscribed != v->wanted || v->wants_cached)
-                broken(i, "not subscribed as asked for", str_z(names[ch]));
-            if (v->is_subscribed && (v->last || caches[ch]) && v->last != published[ch])
-                broken(i, "the last event is missing", str_z(names[ch]));
-        }
-        for (int u = 0; u < USERS; u++) {
-            bool member = false, online = false;
-            for (int k = 0; k < CLIENTS; k++) {
-                member |= clients[k].user == u && clients[k].views[PRESENCE].is_subscribed;
-                online |= clients[k].user == u && clients[k].is_signed_in;
-            }
-            if (c->views[PRESENCE].is_subscribed && (c->views[PRESENCE].members[u] > 0) != member)
-                broken(i, "its member list is not the truth", S(""));
-            if (c->is_signed_in && c->online[u] != online)
-                broken(i, "its watch list is not the truth", S(""));
-        }
+        if (c->is_doomed)
+            broken(i, "it was terminated but not closed", S(""));
+        if (c->is_signed_in != c->is_watching || c->wants_watch)
+            broken(i, "its sign-in brought no watch-list frame", S(""));
+        for (int channel = 0; channel < CHANNELS; channel++)
+            channel_check(i, channel);
+        for (int user = 0; user < USERS; user++)
+            user_check(i, user);
     }
 }
 
@@ -583,7 +783,10 @@ static void schedule(uint64_t n)
         pick(2);
     trace_count = 0;
     is_slow = n % 2;
+    is_faulty = n % 4 == 3;
     memset(published, 0, sizeof published);
+    memset(is_terminated, 0, sizeof is_terminated);
+    memset(has_vanished, 0, sizeof has_vanished);
     memset(client_sent, 0, sizeof client_sent);
     node_open();
     for (int i = 0; i < CLIENTS; i++)
@@ -607,12 +810,16 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--schedules") == 0)
             count = strtoull(argv[i + 1], NULL, 10);
     }
+    trace_on_death();
     hmac = hmac_create(S("s"));
     for (uint64_t n = first; n < first + count; n++)
         schedule(n);
     hmac_destroy(&hmac);
     arena_finish(&scratch);
+    trace_count = 0;
     printf("interleave: %llu schedules of %d steps, seeds from %llu\n", (unsigned long long)count,
            STEPS, (unsigned long long)first);
+    printf("seen: %llu events, %llu cached, %llu misses, %llu members, %llu watched, %llu closes\n",
+           seen_events, seen_cached, seen_misses, seen_members, seen_watched, seen_closes);
     return 0;
 }
