@@ -1,18 +1,18 @@
-/* bench/loadgen.c - drives any Pusher server and says what a delivered message costs it.
+/* bench/loadgen.c - drives any Pusher server and says what a piece of work costs it.
  *
- * loadgen fanout|idle|connect|http HOST PORT APP_ID KEY SECRET PID N W|MODE [SECONDS]
- *   fanout   one publisher, N subscribers of a private channel, W messages of 128 bytes in flight
- *   idle     N connections; MODE none, shared (one channel for all) or own (one each)
- *   connect  N connections one after the other
- *   http     N requests in flight on as many kept-alive connections, one subscriber
- * One JSON line on standard output. See bench/run.py
+ * loadgen SCENARIO --server HOST:PORT --app ID:KEY:SECRET --pid PID [OPTION...]
+ *   fanout        one publisher sends client events to N subscribers of a private channel, W in
+ *                 flight; with --rate as many a second, late or not
+ *   slow          fanout, measured once with all reading and once while --stalled of them do not
+ *   http-publish  signed POST /events, W in flight on as many kept-alive connections, N subscribers
+ *   pingpong      N clients, each with W pusher:ping in flight
+ *   connect       N connections up to pusher:connection_established, W at a time
+ *   idle          N connections that do nothing; --channels none, shared (one for all), own (each)
+ * One JSON line on standard output, status 0. A message lost, doubled or out of order, a refusal
+ * and a closed connection end the run with status 1.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <stdarg.h>
-#include <dirent.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -21,426 +21,577 @@
 #include <unistd.h>
 
 #include "base/crypto.h"
-#include "base/base.h"
+#include "bench/client.h"
+#include "bench/measure.h"
 
-struct target {
-    const char *host, *app_id, *key, *secret;
-    int port, pid;
-};
-struct client {
-    int fd;
-    char socket_id[32];
-    uint64_t skip; /* payload bytes of the frame under way */
-    unsigned char head[10];
-    unsigned head_n;
-    bool sampled; /* its frames are timed */
-};
+static struct {
+    unsigned n, w, bytes, stalled;
+    double seconds, rate;
+    const char *channels;
+} opt = {.n = 1000, .w = 1, .bytes = 128, .stalled = 1, .seconds = 1, .channels = "none"};
 
-static struct target target;
-
-static _Noreturn void fail(const char *what)
+static void *alloc(size_t n, size_t size)
 {
-    fprintf(stderr, "loadgen: %s: %s\n", what, strerror(errno));
-    exit(1);
+    void *p = calloc(n, size);
+    if (!p)
+        fail("calloc");
+    return p;
 }
 
-static uint64_t now_ns(void)
+/* ---- messages: "@<time in ns> <number> xxx..." ---- */
+
+enum { TIME_DIGITS = 19, NUMBER_DIGITS = 10, STAMP = 1 + TIME_DIGITS + 1 + NUMBER_DIGITS };
+
+static void data_write(char *out, uint64_t time_ns, uint64_t number)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+    memset(out, 'x', opt.bytes);
+    int n = snprintf(out, STAMP + 1, "@%019llu %010llu", (unsigned long long)time_ns,
+                     (unsigned long long)number);
+    out[n] = 'x'; /* not the NUL */
 }
 
-/* ---- the server's process ---- */
-
-static uint64_t server_cpu_ns(void)
+static uint64_t digits(const uint8_t *p, size_t n)
 {
-    char path[600];
-    uint64_t sum = 0;
-    snprintf(path, sizeof path, "/proc/%d/task", target.pid);
-    DIR *dir = opendir(path);
-    if (!dir)
-        fail(path);
-    for (struct dirent *d; (d = readdir(dir));) {
-        unsigned long long ns;
-        snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", target.pid, d->d_name);
-        FILE *f = d->d_name[0] == '.' ? NULL : fopen(path, "r");
-        if (f && fscanf(f, "%llu", &ns) == 1)
-            sum += ns;
-        if (f)
-            fclose(f);
+    uint64_t v = 0;
+    for (size_t i = 0; i < n; i++)
+        v = v * 10 + (uint64_t)(p[i] - '0');
+    return v;
+}
+
+/* The stamp of a message, NULL for what is none. It stands where it stood the last time. */
+static const uint8_t *stamp_find(const uint8_t *payload, size_t n)
+{
+    static size_t at;
+    if (at + STAMP <= n && payload[at] == '@')
+        return payload + at;
+    const uint8_t *found = memmem(payload, n, "@", 1);
+    if (!found || (size_t)(payload + n - found) < STAMP)
+        return NULL;
+    at = (size_t)(found - payload);
+    return found;
+}
+
+static bool message_in_order(struct client *c, const uint8_t *payload, size_t n)
+{
+    const uint8_t *stamp = stamp_find(payload, n);
+    if (!stamp)
+        return false;
+    uint64_t number = digits(stamp + 1 + TIME_DIGITS + 1, NUMBER_DIGITS);
+    if (number != c->next) {
+        fprintf(stderr, "loadgen: message %llu came instead of %llu\n", (unsigned long long)number,
+                (unsigned long long)c->next);
+        exit(1);
     }
-    closedir(dir);
-    return sum;
+    c->next++;
+    if (c->sampled)
+        latency_note(now_ns() - digits(stamp + 1, TIME_DIGITS));
+    return true;
 }
 
-/* Private dirty pages: what the process itself has written. */
-static uint64_t server_memory(void)
+static bool message_any(struct client *c, const uint8_t *payload, size_t n)
 {
-    char path[64], line[256];
-    unsigned long long kb = 0, v;
-    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", target.pid);
-    FILE *f = fopen(path, "r");
-    if (!f)
-        fail(path);
-    while (fgets(line, sizeof line, f))
-        if (sscanf(line, "Private_Dirty: %llu", &v) == 1)
-            kb = v;
-    fclose(f);
-    return kb * 1024;
+    (void)c;
+    return stamp_find(payload, n) != NULL;
 }
 
-/* ---- clients ---- */
-
-static int dial(unsigned n)
+static bool pong_any(struct client *c, const uint8_t *payload, size_t n)
 {
-    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    from.sin_addr.s_addr = htonl(0x7f000001u + n / 20000); /* 127.0.0.x: ports for all */
-    to.sin_port = htons((uint16_t)target.port);
-    if (fd < 0 || inet_pton(AF_INET, target.host, &to.sin_addr) != 1)
-        fail("socket");
-    if (n >= 20000 && bind(fd, (struct sockaddr *)&from, sizeof from) < 0)
-        fail("bind");
-    if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
-        fail("connect");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    return fd;
+    (void)c;
+    return memmem(payload, n, "pusher:pong", 11) != NULL;
 }
 
-static void write_all(int fd, const char *p, size_t n)
+/* ---- fan-out ---- */
+
+static const char fan_channel[] = "private-bench";
+
+struct fan {
+    struct client *clients, publisher;
+    unsigned reading; /* the others are stalled */
+    int ep;
+    uint64_t sent;   /* messages */
+    uint64_t owed;   /* deliveries not yet seen */
+    uint64_t due_ns; /* paced: when the next message is due */
+    char *out;
+};
+
+static void fan_open(struct fan *f, bool with_slow)
 {
-    while (n) {
-        ssize_t done = send(fd, p, n, MSG_NOSIGNAL);
-        if (done <= 0)
-            fail("send");
-        p += done;
-        n -= (size_t)done;
+    *f = (struct fan){.clients = alloc(opt.n, sizeof *f->clients), .reading = opt.n};
+    f->out = alloc(opt.w, opt.bytes + 256);
+    for (unsigned i = 0; i < opt.n; i++) {
+        f->clients[i].small_input = with_slow && i < opt.stalled;
+        client_open(&f->clients[i], i);
+        client_subscribe(&f->clients[i], fan_channel);
+        f->clients[i].sampled = i % 16 == 15;
     }
+    client_open(&f->publisher, opt.n);
+    client_subscribe(&f->publisher, fan_channel);
+    f->ep = clients_epoll(f->clients, opt.n);
 }
 
-/* Reads until `what` has come; the rest of the bytes is looked at by nobody. */
-static void expect(int fd, char *buffer, size_t size, const char *what)
+static void fan_close(struct fan *f)
 {
+    for (unsigned i = 0; i < opt.n; i++)
+        client_cut(&f->clients[i]);
+    client_cut(&f->publisher);
+    close(f->ep);
+    free(f->clients);
+    free(f->out);
+}
+
+static void fan_send(struct fan *f, uint64_t time_ns)
+{
+    static char json[65536 + 256];
     size_t n = 0;
+    for (unsigned i = 0; i < opt.w; i++) {
+        int head =
+            snprintf(json, sizeof json,
+                     "{\"event\":\"client-bench\",\"channel\":\"%s\",\"data\":\"", fan_channel);
+        data_write(json + head, time_ns, f->sent++);
+        memcpy(json + head + opt.bytes, "\"}", 2);
+        n += frame_write(f->out + n, json, (size_t)head + opt.bytes + 2);
+    }
+    write_all(f->publisher.fd, f->out, n);
+    f->owed += (uint64_t)f->reading * opt.w;
+}
+
+/* Closed loop: the next burst leaves when all have the last one. */
+static void fan_round_closed(struct fan *f)
+{
+    fan_send(f, now_ns());
+    clients_await(f->ep, f->owed, message_in_order);
+    f->owed = 0;
+}
+
+/* Open loop: a message is late from when it was due, not from when it was sent. */
+static void fan_round_paced(struct fan *f)
+{
+    uint64_t due = f->due_ns ? f->due_ns : now_ns();
     do {
-        ssize_t got = n < size - 1 ? recv(fd, buffer + n, size - 1 - n, 0) : -1;
-        if (got <= 0)
-            fail(what);
-        n += (size_t)got;
-        buffer[n] = 0;
-        for (size_t i = 0; i < n; i++) /* frame heads may hold zeros */
-            if (!buffer[i])
-                buffer[i] = ' ';
-    } while (!strstr(buffer, what));
+        uint64_t now = now_ns();
+        int wait_ms = now < due ? (int)((due - now) / 1000000) : 0;
+        f->owed -= clients_take(f->ep, wait_ms, message_in_order);
+    } while (now_ns() < due);
+    fan_send(f, due);
+    f->due_ns = due + (uint64_t)(1e9 / opt.rate);
 }
 
-static void client_open(struct client *c, unsigned n)
+/* Warms up, measures; gives the deliveries between the two moments. */
+static uint64_t fan_measure(struct fan *f, double warm_seconds, struct usage u[2])
 {
-    char buffer[4096];
-    memset(c, 0, sizeof *c);
-    c->fd = dial(n);
-    int len = snprintf(buffer, sizeof buffer,
-                       "GET /app/%s?protocol=7&client=bench HTTP/1.1\r\nHost: %s\r\n"
-                       "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                       "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-                       "Sec-WebSocket-Version: 13\r\n\r\n",
-                       target.key, target.host);
-    write_all(c->fd, buffer, (size_t)len);
-    expect(c->fd, buffer, sizeof buffer, "activity_timeout");
-    const char *id = strstr(buffer, "socket_id");
-    id += strcspn(id, "0123456789");
-    size_t n_id = strspn(id, "0123456789.");
-    memcpy(c->socket_id, id, n_id < 31 ? n_id : 31);
-}
-
-/* The mask is zero: allowed, and it costs the generator nothing. */
-static size_t frame_write(char *out, const char *json, size_t n)
-{
-    size_t head = 0;
-    out[head++] = (char)0x81;
-    if (n < 126) {
-        out[head++] = (char)(0x80 | n);
-    } else {
-        out[head++] = (char)(0x80 | 126);
-        out[head++] = (char)(n >> 8);
-        out[head++] = (char)n;
-    }
-    memset(out + head, 0, 4);
-    memcpy(out + head + 4, json, n);
-    return head + 4 + n;
-}
-
-static void client_subscribe(struct client *c, const char *channel)
-{
-    char json[512], out[600], auth[160] = "", hex[65] = "";
-    uint8_t mac[32];
-    if (strncmp(channel, "private-", 8) == 0) {
-        struct hmac *h = hmac_create(str_z(target.secret));
-        str parts[] = {str_z(c->socket_id), S(":"), str_z(channel)};
-        hmac_sign(h, parts, 3, mac);
-        hmac_destroy(&h);
-        crypto_hex(mac, 32, hex);
-        snprintf(auth, sizeof auth, "%s:%s", target.key, hex);
-    }
-    int n =
-        snprintf(json, sizeof json,
-                 "{\"event\":\"pusher:subscribe\",\"data\":{\"auth\":\"%s\",\"channel\":\"%s\"}}",
-                 auth, channel);
-    write_all(c->fd, out, frame_write(out, json, (size_t)n));
-    char buffer[4096];
-    expect(c->fd, buffer, sizeof buffer, "succeeded");
-}
-
-/* ---- frames received ---- */
-
-enum { LATENCIES = 1 << 20 };
-static uint32_t latencies[LATENCIES]; /* microseconds */
-static size_t latency_count;
-
-static void latency_note(const unsigned char *payload, size_t n)
-{
-    const char *at = memmem(payload, n, "@", 1);
-    if (!at || latency_count == LATENCIES)
-        return;
-    uint64_t then = strtoull(at + 1, NULL, 10);
-    latencies[latency_count++] = (uint32_t)((now_ns() - then) / 1000);
-}
-
-/* Counts the frames that begin in p[0..n) or end the open one. */
-static uint64_t frames_count(struct client *c, const unsigned char *p, size_t n)
-{
-    uint64_t frames = 0;
-    while (n) {
-        if (c->skip) {
-            uint64_t take = c->skip < n ? c->skip : n;
-            c->skip -= take;
-            p += take;
-            n -= take;
-            frames += c->skip == 0;
-            continue;
+    uint64_t begin = now_ns(), first = 0;
+    bool warm = true;
+    for (f->due_ns = 0;;) {
+        if (warm && now_ns() - begin > (uint64_t)(warm_seconds * 1e9)) {
+            warm = false;
+            first = f->sent;
+            latency_reset();
+            u[0] = usage_now(target.pid);
         }
-        c->head[c->head_n++] = *p++;
-        n--;
-        unsigned len = c->head_n > 1 ? c->head[1] & 127 : 0;
-        unsigned want = len == 127 ? 10 : len == 126 ? 4 : 2;
-        if (c->head_n < want)
-            continue;
-        c->skip = len;
-        if (len >= 126)
-            for (c->skip = 0, len = 2; len < want; len++)
-                c->skip = c->skip << 8 | c->head[len];
-        c->head_n = 0;
-        if (c->sampled && n >= c->skip)
-            latency_note(p, c->skip);
-        frames += c->skip == 0;
-    }
-    return frames;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static uint32_t percentile(double p)
-{
-    if (latency_count == 0)
-        return 0;
-    size_t at = (size_t)((double)latency_count * p);
-    return latencies[at < latency_count ? at : latency_count - 1];
-}
-
-static int epoll_of(struct client *clients, unsigned n)
-{
-    int ep = epoll_create1(EPOLL_CLOEXEC);
-    for (unsigned i = 0; i < n; i++) {
-        struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &clients[i]};
-        fcntl(clients[i].fd, F_SETFL, O_NONBLOCK);
-        if (epoll_ctl(ep, EPOLL_CTL_ADD, clients[i].fd, &ev) < 0)
-            fail("epoll_ctl");
-    }
-    return ep;
-}
-
-/* Takes what has come; gives the frames. */
-static uint64_t take(int ep, int wait_ms)
-{
-    static unsigned char buffer[256 * 1024];
-    struct epoll_event events[512];
-    uint64_t frames = 0;
-    int n = epoll_wait(ep, events, 512, wait_ms);
-    if (n == 0)
-        fail("nothing arrived in time");
-    for (int i = 0; i < n; i++) {
-        struct client *c = events[i].data.ptr;
-        ssize_t got = recv(c->fd, buffer, sizeof buffer, 0);
-        if (got == 0 || (got < 0 && errno != EAGAIN))
-            fail("the server closed a connection");
-        frames += got > 0 ? frames_count(c, buffer, (size_t)got) : 0;
-    }
-    return frames;
-}
-
-/* ---- scenarios ---- */
-
-static void burst_send(struct client *publisher, unsigned w)
-{
-    static char out[64 * 512];
-    char json[512];
-    size_t n = 0;
-    for (unsigned i = 0; i < w; i++) {
-        /* data is a string of 128 bytes that begins with the time */
-        char data[129];
-        int len = snprintf(data, sizeof data, "@%llu ", (unsigned long long)now_ns());
-        memset(data + len, 'x', sizeof data - 1 - (size_t)len);
-        data[128] = 0;
-        int size = snprintf(json, sizeof json,
-                            "{\"event\":\"client-bench\",\"channel\":\"private-bench\","
-                            "\"data\":\"%s\"}",
-                            data);
-        n += frame_write(out + n, json, (size_t)size);
-    }
-    write_all(publisher->fd, out, n);
-}
-
-static void fanout(unsigned n, unsigned w, double seconds)
-{
-    struct client *clients = calloc(n + 1, sizeof *clients), *publisher = &clients[n];
-    for (unsigned i = 0; i <= n; i++) {
-        client_open(&clients[i], i);
-        client_subscribe(&clients[i], "private-bench");
-        clients[i].sampled = i % 16 == 0;
-    }
-    int ep = epoll_of(clients, n);
-    uint64_t frames = 0, counted = 0, cpu = 0, begin = 0, start = now_ns();
-    for (uint64_t rounds = 0;; rounds++) {
-        if (!begin && now_ns() - start > 500000000u) { /* warm */
-            begin = now_ns();
-            cpu = server_cpu_ns();
-            counted = frames;
-            latency_count = 0;
-        }
-        if (begin && now_ns() - begin > (uint64_t)(seconds * 1e9))
+        if (!warm && now_ns() - u[0].wall_ns > (uint64_t)(opt.seconds * 1e9))
             break;
-        burst_send(publisher, w);
-        for (uint64_t want = frames + (uint64_t)n * w; frames < want;)
-            frames += take(ep, 5000);
+        if (opt.rate > 0)
+            fan_round_paced(f);
+        else
+            fan_round_closed(f);
     }
-    double passed = (double)(now_ns() - begin) / 1e9, messages = (double)(frames - counted);
-    cpu = server_cpu_ns() - cpu;
-    qsort(latencies, latency_count, sizeof *latencies, by_size);
-    printf("{\"scenario\":\"fanout\",\"n\":%u,\"w\":%u,\"deliveries_per_s\":%.0f,"
-           "\"cpu_us_per_delivery\":%.4f,\"p50_us\":%u,\"p99_us\":%u}\n",
-           n, w, messages / passed, (double)cpu / 1000 / messages, percentile(0.5),
-           percentile(0.99));
+    u[1] = usage_now(target.pid);
+    clients_await(f->ep, f->owed, message_in_order);
+    f->owed = 0;
+    return (f->sent - first) * f->reading;
+}
+
+static void fanout(void)
+{
+    struct fan f;
+    struct usage u[2];
+    fan_open(&f, false);
+    uint64_t deliveries = fan_measure(&f, 0.5, u);
+    printf("{\"scenario\":\"fanout\",\"n\":%u,\"w\":%u,\"bytes\":%u,\"rate\":%g,"
+           "\"deliveries_per_s\":%.0f,\"cpu_us_per_delivery\":%.4f",
+           opt.n, opt.w, opt.bytes, opt.rate, (double)deliveries / usage_seconds(&u[0], &u[1]),
+           usage_cpu_us(&u[0], &u[1], deliveries));
+    latency_print();
+    usage_print_end(&u[0], &u[1]);
+    fan_close(&f);
+}
+
+/* ---- one who does not read ---- */
+
+static void fan_stall(struct fan *f)
+{
+    for (unsigned i = 0; i < opt.stalled; i++)
+        if (epoll_ctl(f->ep, EPOLL_CTL_DEL, f->clients[i].fd, NULL) < 0)
+            fail("epoll_ctl");
+    f->reading -= opt.stalled;
+}
+
+/* Reads what lies there; a server that has closed ends the stream. */
+static unsigned fan_closed_by_server(struct fan *f)
+{
+    static char buffer[65536];
+    unsigned closed = 0;
+    for (unsigned i = 0; i < opt.stalled; i++) {
+        ssize_t got;
+        while ((got = recv(f->clients[i].fd, buffer, sizeof buffer, MSG_DONTWAIT)) > 0)
+            usleep(200); /* gives the server time to refill */
+        closed += got == 0 || errno != EAGAIN;
+    }
+    return closed;
+}
+
+static void slow(void)
+{
+    struct fan f;
+    struct usage u[2];
+    if (opt.stalled >= opt.n)
+        fail("nobody is left to read");
+    fan_open(&f, true);
+    fan_measure(&f, 0.5, u);
+    uint32_t p50 = latency_at(0.5), p99 = latency_at(0.99);
+    uint64_t memory = memory_of(target.pid);
+    fan_stall(&f);
+    uint64_t deliveries = fan_measure(&f, 1.5, u); /* by then its buffers are full */
+    printf("{\"scenario\":\"slow\",\"n\":%u,\"w\":%u,\"bytes\":%u,\"stalled\":%u,"
+           "\"p50_us_before\":%u,\"p99_us_before\":%u,\"cpu_us_per_delivery\":%.4f,"
+           "\"p50_ratio\":%.3f,\"p99_ratio\":%.3f,\"memory_growth\":%lld,\"closed_by_server\":%u",
+           opt.n, opt.w, opt.bytes, opt.stalled, p50, p99, usage_cpu_us(&u[0], &u[1], deliveries),
+           p50 ? (double)latency_at(0.5) / p50 : 0, p99 ? (double)latency_at(0.99) / p99 : 0,
+           (long long)(memory_of(target.pid) - memory), fan_closed_by_server(&f));
+    latency_print();
+    usage_print_end(&u[0], &u[1]);
+    fan_close(&f);
+}
+
+/* ---- HTTP publish ---- */
+
+static void publish_sign(struct hmac *h, str body, char *path, size_t path_n, char *query,
+                         size_t query_n)
+{
+    char md5_hex[33] = "", hex[HMAC_HEX + 1] = "";
+    uint8_t mac[HMAC_BYTES], md5[16];
+    crypto_md5(body, md5);
+    crypto_hex(md5, sizeof md5, md5_hex);
+    snprintf(path, path_n, "/apps/%s/events", target.app_id);
+    int n = snprintf(query, query_n, "auth_key=%s&auth_timestamp=%lld&auth_version=1.0&body_md5=%s",
+                     target.key, (long long)time(NULL), md5_hex);
+    str parts[] = {S("POST\n"), str_z(path), S("\n"), str_of(query, (size_t)n)};
+    hmac_sign(h, parts, 4, mac);
+    crypto_hex(mac, sizeof mac, hex);
+    snprintf(query + n, query_n - (size_t)n, "&auth_signature=%s", hex);
+}
+
+static void publish_send(struct hmac *h, int fd, uint64_t number)
+{
+    static char body[65536 + 256], out[65536 + 1024];
+    char path[256], query[512];
+    int head = snprintf(body, sizeof body, "{\"name\":\"e\",\"channel\":\"bench\",\"data\":\"");
+    data_write(body + head, now_ns(), number);
+    size_t body_n = (size_t)head + opt.bytes + 2;
+    memcpy(body + body_n - 2, "\"}", 2);
+    publish_sign(h, str_of(body, body_n), path, sizeof path, query, sizeof query);
+    int n = snprintf(out, sizeof out,
+                     "POST %s?%s HTTP/1.1\r\nHost: %s:%d\r\nContent-Type: application/json\r\n"
+                     "Content-Length: %zu\r\n\r\n",
+                     path, query, target.host, target.port, body_n);
+    memcpy(out + n, body, body_n);
+    write_all(fd, out, (size_t)n + body_n);
+}
+
+/* Reads one answer to its end; gives whether the connection stays open. */
+static bool answer_await(int fd)
+{
+    char in[8192];
+    size_t n = 0, want = 0;
+    while (!want || n < want) {
+        ssize_t got = n < sizeof in - 1 ? recv(fd, in + n, sizeof in - 1 - n, 0) : 0;
+        if (got <= 0)
+            fail("no whole answer to a publish");
+        n += (size_t)got;
+        in[n] = 0;
+        char *end = want ? NULL : strstr(in, "\r\n\r\n"), *length = NULL;
+        if (end)
+            length = strcasestr(in, "content-length:");
+        if (end && (!length || strncmp(in, "HTTP/1.1 200", 12) != 0)) {
+            fprintf(stderr, "loadgen: publish refused: %s\n", in);
+            exit(1);
+        }
+        if (end)
+            want = (size_t)(end + 4 - in) + strtoul(length + 15, NULL, 10);
+    }
+    return strcasestr(in, "connection: close") == NULL;
+}
+
+struct publishers {
+    struct hmac *hmac;
+    int *fds;
+    uint64_t sent, reconnects;
+};
+
+static void publishers_open(struct publishers *p)
+{
+    *p = (struct publishers){.hmac = hmac_create(str_z(target.secret)),
+                             .fds = alloc(opt.w, sizeof *p->fds)};
+    for (unsigned i = 0; i < opt.w; i++)
+        p->fds[i] = dial(i, false);
+}
+
+static void publishers_close(struct publishers *p)
+{
+    for (unsigned i = 0; i < opt.w; i++)
+        close(p->fds[i]);
+    hmac_destroy(&p->hmac);
+    free(p->fds);
+}
+
+/* A server that closes after each answer pays for the new connection: it is part of its cost. */
+static void publishers_round(struct publishers *p)
+{
+    for (unsigned i = 0; i < opt.w; i++)
+        publish_send(p->hmac, p->fds[i], p->sent++);
+    for (unsigned i = 0; i < opt.w; i++) {
+        if (answer_await(p->fds[i]))
+            continue;
+        close(p->fds[i]);
+        p->fds[i] = dial(i, false);
+        p->reconnects++;
+    }
+}
+
+static void http_publish(void)
+{
+    struct publishers p;
+    struct usage u[2];
+    struct client *clients = alloc(opt.n + 1, sizeof *clients);
+    for (unsigned i = 0; i < opt.n; i++) {
+        client_open(&clients[i], i);
+        client_subscribe(&clients[i], "bench");
+    }
+    int ep = clients_epoll(clients, opt.n);
+    publishers_open(&p);
+    for (unsigned i = 0; i < 200; i++) /* warm */
+        publishers_round(&p);
+    clients_await(ep, p.sent * opt.n, message_any);
+    uint64_t before = p.sent, delivered = 0;
+    u[0] = usage_now(target.pid);
+    while (now_ns() - u[0].wall_ns < (uint64_t)(opt.seconds * 1e9)) {
+        publishers_round(&p);
+        delivered += clients_take(ep, 0, message_any);
+    }
+    u[1] = usage_now(target.pid);
+    uint64_t requests = p.sent - before;
+    clients_await(ep, requests * opt.n - delivered, message_any);
+    printf("{\"scenario\":\"http-publish\",\"n\":%u,\"w\":%u,\"bytes\":%u,\"requests_per_s\":%.0f,"
+           "\"cpu_us_per_request\":%.2f,\"reconnects\":%llu",
+           opt.n, opt.w, opt.bytes, (double)requests / usage_seconds(&u[0], &u[1]),
+           usage_cpu_us(&u[0], &u[1], requests), (unsigned long long)p.reconnects);
+    usage_print_end(&u[0], &u[1]);
+    publishers_close(&p);
     free(clients);
 }
 
-static void idle(unsigned n, const char *mode)
+/* ---- ping ---- */
+
+static void pingpong(void)
 {
-    struct client *clients = calloc(n, sizeof *clients);
-    uint64_t before = server_memory();
-    for (unsigned i = 0; i < n; i++) {
-        char channel[64] = "shared";
+    static const char ping[] = "{\"event\":\"pusher:ping\",\"data\":{}}";
+    struct client *clients = alloc(opt.n, sizeof *clients);
+    char *out = alloc(opt.w, sizeof ping + 16);
+    size_t out_n = 0;
+    struct usage u[2];
+    uint64_t pings = 0;
+    for (unsigned i = 0; i < opt.n; i++)
         client_open(&clients[i], i);
-        if (strcmp(mode, "own") == 0)
-            snprintf(channel, sizeof channel, "channel-%u", i);
-        if (strcmp(mode, "none") != 0)
+    for (unsigned i = 0; i < opt.w; i++)
+        out_n += frame_write(out + out_n, ping, sizeof ping - 1);
+    int ep = clients_epoll(clients, opt.n);
+    for (unsigned round = 0;; round++) {
+        if (round == 50) { /* warm */
+            u[0] = usage_now(target.pid);
+            latency_reset();
+        }
+        if (round > 50 && now_ns() - u[0].wall_ns > (uint64_t)(opt.seconds * 1e9))
+            break;
+        uint64_t sent_ns = now_ns();
+        for (unsigned i = 0; i < opt.n; i++)
+            write_all(clients[i].fd, out, out_n);
+        clients_await(ep, (uint64_t)opt.n * opt.w, pong_any);
+        latency_note(now_ns() - sent_ns); /* of the round, which is that of the last one */
+        pings += round >= 50 ? (uint64_t)opt.n * opt.w : 0;
+    }
+    u[1] = usage_now(target.pid);
+    printf("{\"scenario\":\"pingpong\",\"n\":%u,\"w\":%u,\"pings_per_s\":%.0f,"
+           "\"cpu_us_per_ping\":%.4f",
+           opt.n, opt.w, (double)pings / usage_seconds(&u[0], &u[1]),
+           usage_cpu_us(&u[0], &u[1], pings));
+    latency_print();
+    usage_print_end(&u[0], &u[1]);
+    free(out);
+    free(clients);
+}
+
+/* ---- connections ---- */
+
+static void connects_open(struct client *clients)
+{
+    for (unsigned i = 0; i < opt.n; i += opt.w) {
+        unsigned end = i + opt.w < opt.n ? i + opt.w : opt.n;
+        for (unsigned k = i; k < end; k++) {
+            client_dial(&clients[k], k);
+            client_upgrade(&clients[k]);
+        }
+        for (unsigned k = i; k < end; k++)
+            client_established(&clients[k]);
+    }
+}
+
+static void connects(void)
+{
+    struct client *clients = alloc(opt.n, sizeof *clients);
+    struct usage u[3];
+    u[0] = usage_now(target.pid);
+    connects_open(clients);
+    u[1] = usage_now(target.pid);
+    for (unsigned i = 0; i < opt.n; i++)
+        client_cut(&clients[i]);
+    usleep(300000);
+    u[2] = usage_now(target.pid);
+    printf("{\"scenario\":\"connect\",\"n\":%u,\"w\":%u,\"per_s\":%.0f,"
+           "\"cpu_us_per_connection\":%.2f,\"cpu_us_per_close\":%.2f",
+           opt.n, opt.w, opt.n / usage_seconds(&u[0], &u[1]), usage_cpu_us(&u[0], &u[1], opt.n),
+           usage_cpu_us(&u[1], &u[2], opt.n));
+    usage_print_end(&u[0], &u[1]);
+    free(clients);
+}
+
+static void idle_channel(char *out, size_t n, unsigned i)
+{
+    if (strcmp(opt.channels, "own") == 0)
+        snprintf(out, n, "channel-%u", i);
+    else
+        snprintf(out, n, "shared");
+}
+
+static void idle(void)
+{
+    struct client *clients = alloc(opt.n, sizeof *clients);
+    char channel[64];
+    struct usage u[2];
+    uint64_t before = memory_of(target.pid);
+    u[0] = usage_now(target.pid);
+    for (unsigned i = 0; i < opt.n; i++) {
+        client_open(&clients[i], i);
+        idle_channel(channel, sizeof channel, i);
+        if (strcmp(opt.channels, "none") != 0)
             client_subscribe(&clients[i], channel);
     }
-    usleep(300000); /* the last turn of the server's workers has ended */
-    uint64_t bytes = server_memory() - before;
-    printf("{\"scenario\":\"idle\",\"n\":%u,\"mode\":\"%s\",\"bytes_per_connection\":%.0f}\n", n,
-           mode, (double)bytes / n);
+    usleep(300000); /* the last turn has ended */
+    u[1] = usage_now(target.pid);
+    uint64_t full = memory_of(target.pid);
+    for (unsigned i = 0; i < opt.n; i++)
+        client_cut(&clients[i]);
+    sleep(1);
+    printf("{\"scenario\":\"idle\",\"n\":%u,\"channels\":\"%s\",\"bytes_per_connection\":%.0f,"
+           "\"bytes_per_connection_after\":%.0f,\"server_bytes\":%llu",
+           opt.n, opt.channels, ((double)full - (double)before) / opt.n,
+           ((double)memory_of(target.pid) - (double)before) / opt.n, (unsigned long long)full);
+    usage_print_end(&u[0], &u[1]);
     free(clients);
 }
 
-static void connects(unsigned n)
+/* ---- arguments ---- */
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} scenarios[] = {
+    {"fanout", fanout},     {"slow", slow},        {"http-publish", http_publish},
+    {"pingpong", pingpong}, {"connect", connects}, {"idle", idle},
+};
+
+static int help(void)
 {
-    uint64_t cpu = server_cpu_ns(), begin = now_ns();
-    for (unsigned i = 0; i < n; i++) {
-        struct client c;
-        client_open(&c, i);
-        struct linger cut = {1, 0};
-        setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &cut, sizeof cut);
-        close(c.fd);
-    }
-    double passed = (double)(now_ns() - begin) / 1e9;
-    printf("{\"scenario\":\"connect\",\"n\":%u,\"per_s\":%.0f,\"cpu_us_per_connection\":%.2f}\n", n,
-           n / passed, (double)(server_cpu_ns() - cpu) / 1000 / n);
+    fprintf(stderr,
+            "usage: loadgen fanout|slow|http-publish|pingpong|connect|idle\n"
+            "  --server HOST:PORT    IPv4 address\n"
+            "  --app ID:KEY:SECRET   client events must be enabled for it\n"
+            "  --pid PID             the server's process\n"
+            "  -n N                  clients (1000)        -w W        in flight (1)\n"
+            "  --bytes N             of a message (128)    --seconds S measured time (1)\n"
+            "  --rate R              messages a second; 0: as fast as they arrive (0)\n"
+            "  --stalled K           who do not read (1)   --channels none|shared|own (none)\n");
+    return 2;
 }
 
-static void publish_send(struct hmac *h, int fd)
+static bool server_parse(char *text)
 {
-    static const char body[] =
-        "{\"name\":\"e\",\"channel\":\"bench\",\"data\":\"0123456789abcdef01234"
-        "56789abcdef0123456789abcdef0123456789abcdef0123456789abcdef01234567"
-        "89abcdef0123456789abcdef0123456789abcdef\"}";
-    char query[256], hex[65] = "", md5_hex[33] = "", path[128], out[1024];
-    uint8_t mac[32], md5[16];
-    crypto_md5(str_of(body, sizeof body - 1), md5);
-    crypto_hex(md5, 16, md5_hex);
-    snprintf(path, sizeof path, "/apps/%s/events", target.app_id);
-    snprintf(query, sizeof query, "auth_key=%s&auth_timestamp=%lld&auth_version=1.0&body_md5=%s",
-             target.key, (long long)time(NULL), md5_hex);
-    str parts[] = {S("POST\n"), str_z(path), S("\n"), str_z(query)};
-    hmac_sign(h, parts, 4, mac);
-    crypto_hex(mac, 32, hex);
-    int n = snprintf(out, sizeof out,
-                     "POST %s?%s&auth_signature=%s HTTP/1.1\r\nHost: bench\r\n"
-                     "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                     path, query, hex, sizeof body - 1, body);
-    write_all(fd, out, (size_t)n);
+    char *colon = strrchr(text, ':');
+    if (!colon || (size_t)(colon - text) >= sizeof target.host)
+        return false;
+    snprintf(target.host, sizeof target.host, "%.*s", (int)(colon - text), text);
+    target.port = (int)strtol(colon + 1, NULL, 10);
+    return target.port > 0;
 }
 
-static void http(unsigned n, double seconds)
+static bool app_parse(char *text)
 {
-    struct client subscriber;
-    char buffer[4096];
-    int *fds = calloc(n, sizeof *fds);
-    struct hmac *h = hmac_create(str_z(target.secret));
-    client_open(&subscriber, 0);
-    client_subscribe(&subscriber, "bench");
-    for (unsigned i = 0; i < n; i++)
-        fds[i] = dial(i + 1);
-    uint64_t cpu = server_cpu_ns(), begin = now_ns(), requests = 0;
-    while (now_ns() - begin < (uint64_t)(seconds * 1e9)) {
-        for (unsigned i = 0; i < n; i++)
-            publish_send(h, fds[i]);
-        for (unsigned i = 0; i < n; i++)
-            expect(fds[i], buffer, sizeof buffer, "200 OK");
-        requests += n;
-        while (recv(subscriber.fd, buffer, sizeof buffer, MSG_DONTWAIT) > 0)
-            ;
+    target.app_id = strsep(&text, ":");
+    target.key = strsep(&text, ":");
+    target.secret = text;
+    return target.secret != NULL;
+}
+
+static bool option_take(int c, char *value)
+{
+    switch (c) {
+    case 's':
+        return server_parse(value);
+    case 'a':
+        return app_parse(value);
+    case 'p':
+        target.pid = (int)strtol(value, NULL, 10);
+        return target.pid > 0;
+    case 'n':
+        opt.n = (unsigned)strtoul(value, NULL, 10);
+        return true;
+    case 'w':
+        opt.w = (unsigned)strtoul(value, NULL, 10);
+        return opt.w > 0;
+    case 'b':
+        opt.bytes = (unsigned)strtoul(value, NULL, 10);
+        return opt.bytes > STAMP && opt.bytes <= 65536;
+    case 't':
+        opt.seconds = strtod(value, NULL);
+        return opt.seconds > 0;
+    case 'r':
+        opt.rate = strtod(value, NULL);
+        return true;
+    case 'k':
+        opt.stalled = (unsigned)strtoul(value, NULL, 10);
+        return true;
+    case 'c':
+        opt.channels = value;
+        return true;
+    default:
+        return false;
     }
-    double passed = (double)(now_ns() - begin) / 1e9;
-    printf("{\"scenario\":\"http\",\"n\":%u,\"requests_per_s\":%.0f,\"cpu_us_per_request\":%.2f}\n",
-           n, (double)requests / passed, (double)(server_cpu_ns() - cpu) / 1000 / (double)requests);
-    hmac_destroy(&h);
-    free(fds);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 10) {
-        fprintf(stderr, "usage: loadgen fanout|idle|connect|http HOST PORT APP_ID KEY SECRET PID N "
-                        "W|MODE [SECONDS]\n");
-        return 2;
-    }
-    target = (struct target){argv[2], argv[4], argv[5], argv[6], atoi(argv[3]), atoi(argv[7])};
-    unsigned n = (unsigned)atoi(argv[8]);
-    double seconds = argc > 10 ? atof(argv[10]) : 1.0;
-    if (strcmp(argv[1], "fanout") == 0)
-        fanout(n, (unsigned)atoi(argv[9]), seconds);
-    else if (strcmp(argv[1], "idle") == 0)
-        idle(n, argv[9]);
-    else if (strcmp(argv[1], "connect") == 0)
-        connects(n);
-    else if (strcmp(argv[1], "http") == 0)
-        http(n, seconds);
-    else
-        return 2;
-    return 0;
+    static const struct option longs[] = {
+        {"server", 1, NULL, 's'},  {"app", 1, NULL, 'a'},      {"pid", 1, NULL, 'p'},
+        {"bytes", 1, NULL, 'b'},   {"rate", 1, NULL, 'r'},     {"seconds", 1, NULL, 't'},
+        {"stalled", 1, NULL, 'k'}, {"channels", 1, NULL, 'c'}, {NULL, 0, NULL, 0}};
+    for (int c; (c = getopt_long(argc, argv, "n:w:", longs, NULL)) != -1;)
+        if (!option_take(c, optarg))
+            return help();
+    if (optind + 1 != argc || !target.port || !target.app_id || !target.pid)
+        return help();
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
+        if (strcmp(argv[optind], scenarios[i].name) == 0) {
+            scenarios[i].run();
+            return 0;
+        }
+    return help();
 }

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""bench/run.py - the server beside the bare send loop, in one run.."""
+"""bench/run.py - the server beside the bare send loop, and beside peers, in one run.
+
+Everything but Python's standard library is in bench/README.md: what is measured, how to read it.
+"""
 import argparse
 import json
 import os
@@ -10,13 +13,20 @@ import sys
 import tempfile
 import time
 
+SERVER_CPU, GENERATOR_CPU = "0", "1"
+APP = "1:bench-key:bench-secret"
 CONFIG = {
     "host": "127.0.0.1", "workers": 1,
     "rate_limiter": {"enabled": False}, "metrics": {"enabled": False},
     "app_manager": {"driver": "memory", "array": {"apps": [
         {"id": "1", "key": "bench-key", "secret": "bench-secret", "enabled": True,
-         "max_connections": 0, "max_client_events_per_second": 0, "enable_client_messages": True}]}},
+         "max_connections": 0, "max_client_events_per_second": 0,
+         "enable_client_messages": True}]}},
 }
+
+
+def die(text):
+    sys.exit("bench: " + text)
 
 
 def free_port():
@@ -26,102 +36,225 @@ def free_port():
 
 
 def wait_port(port):
-    for _ in range(200):
+    for _ in range(250):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
         except OSError:
             time.sleep(0.02)
-    sys.exit("bench: the server does not listen")
+    die("nothing listens on port %d" % port)
 
 
-class Process:
-    def __init__(self, argv, port, probe=True):
-        self.port = port
-        self.p = subprocess.Popen(["taskset", "-c", "0"] + argv, stderr=subprocess.DEVNULL)
-        if probe:
-            wait_port(port)
-        else:
-            time.sleep(0.2)
+class Running:
+    """A server under test: what the generator must know of it."""
+
+    def __init__(self, address, app, pid, process=None):
+        self.address, self.app, self.pid, self.process = address, app, pid, process
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.p.terminate()
-        self.p.wait()
+        if not self.process:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start(argv, port):
+    process = subprocess.Popen(["taskset", "-c", SERVER_CPU] + argv, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    wait_port(port)
+    return Running("127.0.0.1:%d" % port, APP, process.pid, process)
 
 
 class Bench:
     def __init__(self, args):
         self.args = args
         self.dir = tempfile.TemporaryDirectory(prefix="bench-")
+        self.noisy = 0
+        self.record = open(args.record, "a", encoding="utf-8") if args.record else None
 
-    def server(self):
+    def ours(self):
         port = free_port()
         path = os.path.join(self.dir.name, "config.json")
-        with open(path, "w") as f:
+        with open(path, "w", encoding="utf-8") as f:
             json.dump(dict(CONFIG, port=port), f)
-        return Process([self.args.server, "--config", path], port)
+        return start([self.args.server, "--config", path], port)
 
-    def floor(self, mode):
+    def floor(self, mode="single"):
         port = free_port()
-        return Process([os.path.join(self.args.tools, "floor"), str(port), mode], port, probe=False)
+        return start([os.path.join(self.args.tools, "floor"), str(port), mode], port)
 
-    def load(self, process, scenario, n, w, seconds=1.0):
-        out = subprocess.run(
-            ["taskset", "-c", "1", os.path.join(self.args.tools, "loadgen"), scenario, "127.0.0.1",
-             str(process.port), "1", "bench-key", "bench-secret", str(process.p.pid), str(n), str(w),
-             str(seconds)], stdout=subprocess.PIPE, check=True, text=True)
-        return json.loads(out.stdout)
+    def peer(self, text):
+        address, app, pid = text.split(",")
+        return Running(address, app, int(pid))
 
-    def fanout(self, w, mode):
-        ratios, ours, floors = [], [], []
-        for _ in range(self.args.rounds):
-            with self.floor(mode) as p:
-                floor = self.load(p, "fanout", 1000, w)
-            with self.server() as p:
-                server = self.load(p, "fanout", 1000, w)
-            floors.append(floor["cpu_us_per_delivery"])
-            ours.append(server["cpu_us_per_delivery"])
-            ratios.append(ours[-1] / floors[-1])
-            last = server
-        return statistics.median(ratios), statistics.median(ours), statistics.median(floors), last
+    def load(self, who, running, scenario, **options):
+        argv = ["taskset", "-c", GENERATOR_CPU, os.path.join(self.args.tools, "loadgen"), scenario,
+                "--server", running.address, "--app", running.app, "--pid", str(running.pid)]
+        for name, value in options.items():
+            argv += [("-" if len(name) == 1 else "--") + name, str(value)]
+        out = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=300, check=False)
+        if out.returncode != 0:
+            die("%s failed on %s (%s)" % (scenario, who, " ".join(argv)))
+        result = json.loads(out.stdout)
+        if self.record:
+            self.record.write(json.dumps(dict(result, server=who)) + "\n")
+        return result
+
+    def rounds(self, who_list, scenario, **options):
+        """Runs A-B-C-A-B-C. A round that others disturbed is run again, so often as there are
+        rounds; then it counts. Gives a list of {who: result}."""
+        good, spare = [], self.args.rounds
+        while len(good) < self.args.rounds:
+            one = {}
+            for who, opener in who_list:
+                with opener() as running:
+                    one[who] = self.load(who, running, scenario, **options)
+            quiet = all(r["other_cpu"] <= 0.10 and r["steal"] <= 0.01 for r in one.values())
+            if not quiet and spare > 0:
+                spare -= 1
+                continue
+            self.noisy += not quiet
+            good.append(one)
+        return good
+
+    def servers(self):
+        peers = [p.split("=", 1) for p in self.args.peer]
+        return [("sockudo", self.ours)] + [
+            (name, lambda text=text: self.peer(text)) for name, text in peers]
+
+
+class Table:
+    """goal: what the design wants; limit: what --check lets pass (machines and days differ)."""
+
+    def __init__(self):
+        self.missed = []
+        print("%-50s %-9s %8s %7s %7s" % ("measure", "server", "value", "goal", "limit"))
+
+    def row(self, what, who, value, goal=None, limit=None, detail=""):
+        verdict = ""
+        if who == "sockudo" and limit is not None and value > limit:
+            verdict = " MISSED"
+            self.missed.append(what)
+        elif who == "sockudo" and goal is not None and value > goal:
+            verdict = " above goal"
+        print("%-50s %-9s %8.2f %7s %7s  %s%s" % (
+            what, who, value, "" if goal is None else "%g" % goal,
+            "" if limit is None else "%g" % limit, detail, verdict), flush=True)
+
+
+def median(rounds, who, key):
+    return statistics.median(r[who][key] for r in rounds)
+
+
+def against_floor(bench, table, what, scenario, key, goal, limit, mode="single", detail=None,
+                  **options):
+    servers = bench.servers()
+    who_list = [("floor", lambda: bench.floor(mode))] + servers
+    rounds = bench.rounds(who_list, scenario, **options)
+    for who, _ in servers:
+        ratio = statistics.median(r[who][key] / r["floor"][key] for r in rounds)
+        text = "%.3f / %.3f us" % (median(rounds, who, key), median(rounds, "floor", key))
+        if detail:
+            text += ", " + detail(rounds, who)
+        table.row(what + " / floor", who, ratio, goal, limit, text)
+
+
+def per_second(key):
+    def text(rounds, who):
+        out = "%.0f/s" % median(rounds, who, key)
+        if "p50_us" in rounds[0][who]:
+            out += ", p50 %.0f p99 %.0f us" % (median(rounds, who, "p50_us"),
+                                               median(rounds, who, "p99_us"))
+        return out
+    return text
+
+
+def absolute(bench, table, what, scenario, key, goal, limit, detail, rounds=None, floor=False,
+             **options):
+    servers = bench.servers() + ([("floor", bench.floor)] if floor else [])
+    kept = bench.args.rounds
+    bench.args.rounds = min(rounds or kept, kept)
+    results = bench.rounds(servers, scenario, **options)
+    bench.args.rounds = kept
+    for who, _ in servers:
+        table.row(what, who, median(results, who, key), goal, limit, detail(results, who))
+
+
+def measure(bench, table):
+    args = bench.args
+    n = args.subscribers
+    want = lambda name: not args.only or name in args.only
+    if want("fanout"):
+        against_floor(bench, table, "fan-out %d x 128 B, 1 in flight: CPU" % n, "fanout",
+                      "cpu_us_per_delivery", 1.05, 1.15, n=n, w=1,
+                      detail=per_second("deliveries_per_s"))
+        against_floor(bench, table, "fan-out %d x 128 B, 16 in flight: CPU" % n, "fanout",
+                      "cpu_us_per_delivery", 1.10, 1.30, mode="joined", n=n, w=16,
+                      detail=per_second("deliveries_per_s"))
+    if want("paced"):
+        against_floor(bench, table, "%d x 128 B, 50 a second: p99" % n, "fanout", "p99_us", 1.2, 2,
+                      n=n, rate=50, seconds=2, detail=per_second("deliveries_per_s"))
+    if want("slow"):
+        absolute(bench, table, "1 of %d stalled: p99 of the others, ratio" % n, "slow", "p99_ratio",
+                 1.10, 1.5, lambda r, who: "p99 %.0f -> %.0f us, p50 ratio %.2f, %+.0f KiB, closed %d" % (
+                     median(r, who, "p99_us_before"), median(r, who, "p99_us"),
+                     median(r, who, "p50_ratio"), median(r, who, "memory_growth") / 1024,
+                     median(r, who, "closed_by_server")),
+                 n=n, bytes=1024, seconds=2)
+    if want("pingpong"):
+        for w, mode in ((1, "single"), (16, "joined")):
+            against_floor(bench, table, "ping, 100 clients, %d in flight: CPU" % w, "pingpong",
+                          "cpu_us_per_ping", 1.1 if w == 1 else None, 1.5 if w == 1 else None,
+                          n=100, w=w, mode=mode, detail=per_second("pings_per_s"))
+    if want("http-publish"):
+        for subscribers, goal, limit in ((0, 12, 24), (1, 16, 32)):
+            absolute(bench, table, "HTTP publish, 8 in flight, %d subscribers: CPU us" % subscribers,
+                     "http-publish", "cpu_us_per_request", goal, limit,
+                     per_second("requests_per_s"), n=subscribers, w=8)
+    if want("connect"):
+        for w in (1, 64):
+            absolute(bench, table, "connect and upgrade, %d at a time: CPU us" % w, "connect",
+                     "cpu_us_per_connection", 25, 50, lambda r, who: "%.0f/s, close %.1f us" % (
+                         median(r, who, "per_s"), median(r, who, "cpu_us_per_close")),
+                     floor=True, n=min(5000, args.connections), w=w)
+    if want("idle"):
+        for channels, goal, limit in (("none", 300, 500), ("shared", 400, 500), ("own", 560, 800)):
+            absolute(bench, table, "%d idle, channel %s: bytes each" % (args.connections, channels),
+                     "idle", "bytes_per_connection", goal, limit,
+                     lambda r, who: "%.0f after all have left" % median(
+                         r, who, "bytes_per_connection_after"),
+                     rounds=1, n=args.connections, channels=channels)
 
 
 def main():
-    ap = argparse.ArgumentParser()
+    ap = argparse.ArgumentParser(description="Measures the server; see bench/README.md")
     ap.add_argument("--server", default="build/sockudo")
-    ap.add_argument("--tools", default="build/bench")
+    ap.add_argument("--tools", default="build/bench", help="where loadgen and floor are")
     ap.add_argument("--rounds", type=int, default=5)
-    ap.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
-    b = Bench(ap.parse_args())
-    missed = []
-
-    def row(what, value, target, detail=""):
-        bad = target is not None and value > target
-        missed.extend([what] if bad else [])
-        print("%-58s %8.2f  %-9s %s" % (what, value, "" if target is None else
-                                        "<= %g%s" % (target, " MISSED" if bad else ""), detail))
-
-    for w, mode, target in ((1, "single", 1.15), (16, "joined", 1.3)):
-        ratio, ours, floor, last = b.fanout(w, mode)
-        row("fan-out 1000 x 128 B, %d in flight: CPU / floor" % w, ratio, target,
-            "%.3f / %.3f us, %d/s, p50 %d p99 %d us" % (
-                ours, floor, last["deliveries_per_s"], last["p50_us"], last["p99_us"]))
-    for mode, target in (("none", None), ("shared", 500), ("own", 800)):
-        with b.server() as p:
-            row("10,000 idle connections, channel %s: bytes each" % mode,
-                b.load(p, "idle", 10000, mode)["bytes_per_connection"], target)
-    with b.server() as p:
-        r = b.load(p, "http", 8, 0)
-        row("HTTP publish, 8 kept-alive, one subscriber: CPU us", r["cpu_us_per_request"], None,
-            "%d/s" % r["requests_per_s"])
-    with b.server() as p:
-        r = b.load(p, "connect", 5000, 0)
-        row("connect, upgrade, established: CPU us", r["cpu_us_per_connection"], None,
-            "%d/s" % r["per_s"])
-    sys.exit(1 if missed and b.args.check else 0)
+    ap.add_argument("--subscribers", type=int, default=1000)
+    ap.add_argument("--connections", type=int, default=10000)
+    ap.add_argument("--peer", action="append", default=[], metavar="NAME=HOST:PORT,ID:KEY:SECRET,PID",
+                    help="a running server to measure beside ours; pin it to CPU 0")
+    ap.add_argument("--only", action="append", metavar="SCENARIO",
+                    help="fanout, paced, slow, pingpong, http-publish, connect or idle")
+    ap.add_argument("--record", metavar="FILE", help="append each run's JSON line")
+    ap.add_argument("--check", action="store_true", help="exit 1 if a limit is missed")
+    args = ap.parse_args()
+    if len(os.sched_getaffinity(0)) < 2:
+        die("needs two CPUs: one for the server, one for the generator")
+    table, bench = Table(), Bench(args)
+    measure(bench, table)
+    if bench.noisy:
+        print("%d rounds were disturbed by other processes" % bench.noisy)
+    if table.missed and args.check:
+        die("missed: " + "; ".join(table.missed))
 
 
 if __name__ == "__main__":
