@@ -442,6 +442,8 @@ static size_t conn_data(struct stream *s, char *in, size_t n, bool *more)
     if (c->pinged_ms) { /* answered: the next probe is due earlier than the verdict was */
         c->pinged_ms = 0;
         conn_timer(s);
+        if (s->ending)
+            return n; /* another deadline had passed: nothing is executed any more */
     }
     for (int frames = 0; done < n && !s->paused; frames++) {
         struct ws_event ev;

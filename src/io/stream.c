@@ -18,8 +18,8 @@ struct stream_queue {
     size_t left_bytes;
 };
 
-struct stream_rest {
-    size_t n;
+struct stream_rest { /* bytes[at..at+n) are the user's */
+    size_t at, n;
     char bytes[];
 };
 
@@ -207,21 +207,29 @@ static void interest(struct stream *s)
     loop_change(s->pool->loop, s->fd, events, key_of(s));
 }
 
-static void rest_keep(struct stream *s, const char *p, size_t n)
+/* What is left of in[0..n) comes again; `from` is the rest that it lies in, or NULL: the pool's
+ * buffer. */
+static void rest_keep(struct stream *s, const char *in, size_t n, struct stream_rest *from)
 {
-    CHECK(n <= STREAM_REST);
     struct stream_rest *r = NULL;
-    if (n) {
-        r = mem_alloc(sizeof *r + n);
+    if (n && from) {
+        r = from;
+        r->at = (size_t)(in - r->bytes);
         r->n = n;
-        memcpy(r->bytes, p, n);
+    } else if (n) {
+        r = mem_alloc(sizeof *r + n);
+        r->at = 0;
+        r->n = n;
+        memcpy(r->bytes, in, n);
     }
+    if (from && from != r)
+        free(from);
     free(s->rest);
     s->rest = r;
 }
 
-/* Gives in[0..n) to the user; in lies in the pool's buffer. */
-static void feed(struct stream *s, char *in, size_t n)
+/* Gives in[0..n) to the user. `from` as above; it is taken. */
+static void feed(struct stream *s, char *in, size_t n, struct stream_rest *from)
 {
     bool more = false;
     uint32_t generation = s->generation;
@@ -229,15 +237,17 @@ static void feed(struct stream *s, char *in, size_t n)
     while (used < n && !s->paused && (!s->ending || s->hears_end) && !more) {
         const struct stream_user *user = s->user;
         size_t took = user->data(s, in + used, n - used, &more);
-        if (s->fd < 0 || s->generation != generation)
+        if (s->fd < 0 || s->generation != generation) {
+            free(from);
             return;
+        }
         used += took;
         if (took == 0 && s->user == user)
             break; /* after an upgrade the new user looks at the same bytes */
     }
     if (s->ending && !s->hears_end)
         used = n;
-    rest_keep(s, in + used, n - used);
+    rest_keep(s, in + used, n - used, from);
     if (more)
         stream_again(s);
 }
@@ -246,26 +256,29 @@ static void read_some(struct stream *s)
 {
     char *buffer = s->pool->buffer;
     size_t kept = s->rest ? s->rest->n : 0;
-    if (kept)
-        memcpy(buffer, s->rest->bytes, kept);
-    size_t room = kept > STREAM_REST / 2 ? STREAM_REST - kept : STREAM_READ;
-    ssize_t n = room ? recv(s->fd, buffer + kept, room, 0) : -1;
-    if (room && (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))) {
-        leave(s);
+    if (s->again)
+        return; /* first the work that the peer has sent already */
+    if (kept > STREAM_REST) {
+        leave(s); /* a user that does not take what it was given */
         return;
     }
-    if (n > 0)
-        feed(s, buffer, kept + (size_t)n);
+    if (kept)
+        memcpy(buffer, s->rest->bytes + s->rest->at, kept);
+    ssize_t n = recv(s->fd, buffer + kept, STREAM_READ, 0);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        leave(s);
+    else if (n > 0)
+        feed(s, buffer, kept + (size_t)n, NULL);
 }
 
+/* The rest is worked on where it lies: a packet full of small frames is not copied each turn. */
 static void reread(struct stream *s)
 {
-    char *buffer = s->pool->buffer;
-    size_t kept = s->rest ? s->rest->n : 0;
-    if (kept == 0 || s->paused)
+    struct stream_rest *r = s->rest;
+    if (!r || s->paused)
         return;
-    memcpy(buffer, s->rest->bytes, kept);
-    feed(s, buffer, kept);
+    s->rest = NULL;
+    feed(s, r->bytes + r->at, r->n, r);
 }
 
 void stream_pause(struct stream *s)
@@ -553,7 +566,7 @@ void stream_end(struct stream *s, int64_t linger_ms)
         return;
     s->ending = true;
     s->paused = false;
-    rest_keep(s, NULL, 0);
+    rest_keep(s, NULL, 0, NULL);
     interest(s);
     stream_deadline(s, s->pool->loop->now_ms + linger_ms);
     mark(s);

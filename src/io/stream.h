@@ -8,7 +8,8 @@
  *          again in front of the next bytes
  * Output   marked by stream_send, written in the flush of the turn, each stream once, at most
  *          STREAM_FLUSH_SLICE writes a turn; what the kernel refuses waits in a queue of its own
- * Limits   STREAM_READ bytes per stream and turn; the rest a user may leave: STREAM_REST bytes;
+ * Limits   STREAM_READ bytes per stream and turn; nothing is read while a user has left work for
+ *          the next turn; an unfinished item may be STREAM_REST bytes, or the stream is closed;
  *          unsent output: struct stream_limits, judged on what the kernel refused (design §5)
  */
 #ifndef IO_STREAM_H
