@@ -3,7 +3,7 @@
 # Present tools count, wherever they come from: node 18 or newer, python3 3.9 or newer with venv.
 set -eu
 purpose=${1:-build}
-packages="build-essential meson ninja-build pkg-config libssl-dev zlib1g-dev libjansson-dev libxxhash-dev"
+packages="build-essential meson ninja-build pkg-config libssl-dev zlib1g-dev libxxhash-dev"
 
 node_is_usable() {
     command -v node >/dev/null && command -v npm >/dev/null &&
@@ -20,7 +20,7 @@ is_installed() {
 case $purpose in
 build) ;;
 test)
-    packages="$packages libcmocka-dev clang libclang-rt-14-dev"
+    packages="$packages libcmocka-dev libjansson-dev clang libclang-rt-14-dev"
     python_is_usable || packages="$packages python3 python3-venv"
     node_is_usable || packages="$packages nodejs npm"
     ;;

@@ -446,7 +446,7 @@ static void cached_fetch(struct registry *r, const struct record *rec, arena *a,
     struct buf key;
     if (!rec->kind.cache || !(cache_caps(r->cache) & CACHE_AT_ONCE))
         return;
-    buf_init(&key, CACHE_KEY_MAX);
+    buf_init(&key, SIZE_MAX); /* the cache refuses a key that is too long */
     registry_cache_key(&key, record_app(rec), record_name(rec));
     enum when when = cache_get(a, r->cache, (struct handle){0}, buf_str(&key), out, NULL);
     CHECK(when == DONE);

@@ -259,7 +259,7 @@ static void fetch(struct conn *c, struct step *s)
     asker.tag = s->id;
     s->is_held = true;
     local_channel_hold(s->channel, &s->hold, s->reserved_seq);
-    buf_init(&key, CACHE_KEY_MAX);
+    buf_init(&key, SIZE_MAX); /* the cache refuses a key that is too long */
     registry_cache_key(&key, c->app->app->id, s->channel_name);
     if (cache_get(&s->memory, w->node->cache, asker, buf_str(&key), &a, fetched) == DONE)
         fetched(asker, &a);
