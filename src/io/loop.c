@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 static const uint64_t WATCH_BIT = (uint64_t)1 << 63;
-static const uint64_t MAILBOX_KEY = ((uint64_t)1 << 63) | 0xffff;
+static const uint64_t MAILBOX_KEY = UINT64_MAX;
 
 int64_t loop_clock_monotonic(void *unused)
 {
@@ -82,6 +82,9 @@ void loop_finish(struct loop *l)
     l->epoll_fd = -1;
     free(l->wake);
     l->wake = NULL;
+    free(l->watches);
+    l->watches = NULL;
+    alarms_finish(&l->alarms);
 }
 
 static void mailbox_step(struct loop *l)
@@ -121,13 +124,20 @@ static void mailbox_drain_fd(struct loop *l)
     (void)got; /* EAGAIN is fine: it was only a wake-up */
 }
 
+static void watch_run(struct loop *l, uint64_t key, uint32_t events)
+{
+    const struct loop_watch *w = &l->watches[key & (LOOP_WATCHES - 1)];
+    if (w->fn && w->generation == (uint32_t)(key >> 32 & 0x7fffffff))
+        w->fn(w->ctx, events);
+}
+
 static void dispatch(struct loop *l, const struct epoll_event *ev)
 {
     uint64_t key = ev->data.u64;
     if (key == MAILBOX_KEY)
         mailbox_drain_fd(l);
     else if (key & WATCH_BIT)
-        l->watches[key & 0xff].fn(l->watches[key & 0xff].ctx);
+        watch_run(l, key, ev->events);
     else
         l->owner->ready(l->ctx, key, ev->events);
 }
@@ -136,7 +146,8 @@ static int wait_for(struct loop *l, struct epoll_event *events, int max_wait_ms)
 {
     int wait = 0;
     if (!l->busy && !l->backlog && max_wait_ms > 0 && mailbox_sleep(&l->mailbox))
-        wait = timer_wait_ms(&l->timers, l->now_ms, max_wait_ms);
+        wait = alarms_wait_ms(&l->alarms, l->now_ms,
+                              timer_wait_ms(&l->timers, l->now_ms, max_wait_ms));
     int n = epoll_wait(l->epoll_fd, events, LOOP_EVENTS, wait);
     mailbox_awake(&l->mailbox);
     l->now_ms = l->clock(l->clock_ctx);
@@ -156,6 +167,7 @@ void loop_turn(struct loop *l, int max_wait_ms)
     mailbox_step(l);
     if (timer_run(&l->timers, l->now_ms, l->owner->timer, l->ctx))
         l->busy = true;
+    alarms_run(&l->alarms, l->now_ms);
     wake_targets(l);
     if (l->owner->flush(l->ctx))
         l->busy = true;
@@ -185,18 +197,44 @@ void loop_remove(struct loop *l, int fd)
     epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-bool loop_watch(struct loop *l, int fd, void (*fn)(void *), void *ctx, uint64_t *key_out,
-                struct err *e)
+static uint32_t watch_slot(struct loop *l)
 {
+    for (uint32_t i = 0; i < l->watch_count; i++)
+        if (!l->watches[i].fn)
+            return i;
     CHECK(l->watch_count < LOOP_WATCHES);
-    uint32_t i = l->watch_count;
-    if (!poll_add(l, fd, EPOLLIN, WATCH_BIT | i, e))
+    if (l->watch_count == l->watch_cap) {
+        l->watch_cap = l->watch_cap ? l->watch_cap * 2 : 8;
+        l->watches = mem_resize(l->watches, l->watch_cap * sizeof *l->watches);
+    }
+    l->watches[l->watch_count].generation = 0;
+    return l->watch_count++;
+}
+
+bool loop_watch(struct loop *l, int fd, uint32_t events, void (*fn)(void *, uint32_t), void *ctx,
+                uint64_t *key_out, struct err *e)
+{
+    uint32_t i = watch_slot(l);
+    struct loop_watch *w = &l->watches[i];
+    w->fn = NULL;
+    w->generation = (w->generation + 1) & 0x3fffffff;
+    *key_out = WATCH_BIT | (uint64_t)w->generation << 32 | i;
+    if (!poll_add(l, fd, events, *key_out, e))
         return false;
-    l->watches[i].fn = fn;
-    l->watches[i].ctx = ctx;
-    l->watch_count++;
-    *key_out = WATCH_BIT | i;
+    w->fn = fn;
+    w->ctx = ctx;
     return true;
+}
+
+void loop_rewatch(struct loop *l, int fd, uint32_t events, uint64_t key)
+{
+    loop_change(l, fd, events, key);
+}
+
+void loop_unwatch(struct loop *l, int fd, uint64_t key)
+{
+    loop_remove(l, fd);
+    l->watches[key & (LOOP_WATCHES - 1)].fn = NULL;
 }
 
 void loop_post(struct loop *from, struct loop *to, struct mail *m)

@@ -10,10 +10,11 @@
 #ifndef IO_LOOP_H
 #define IO_LOOP_H
 
+#include "io/alarm.h"
 #include "io/mailbox.h"
 #include "io/timer.h"
 
-enum { MAILBOX_STEP_MS = 5, LOOP_MAX_WAIT_MS = 1000, LOOP_EVENTS = 512, LOOP_WATCHES = 16 };
+enum { MAILBOX_STEP_MS = 5, LOOP_MAX_WAIT_MS = 1000, LOOP_EVENTS = 512, LOOP_WATCHES = 65536 };
 
 struct loop;
 /* What the owner of a loop does; every slot is mandatory. */
@@ -23,6 +24,11 @@ struct loop_owner {
     void (*timer)(void *ctx, struct timer *t);
     bool (*flush)(void *ctx); /* true: not everything was tried, come back at once */
 };
+struct loop_watch { /* a descriptor with a function of its own */
+    void (*fn)(void *ctx, uint32_t epoll_events);
+    void *ctx;
+    uint32_t generation;
+};
 struct loop {
     int epoll_fd;
     int64_t now_ms; /* monotonic; read once a turn */
@@ -31,18 +37,16 @@ struct loop {
     struct mailbox mailbox;
     struct mail *backlog; /* taken but not yet run, oldest first */
     struct mail **backlog_end;
-    struct timer_wheel timers;
+    struct timer_wheel timers; /* of the owner */
+    struct alarms alarms;
     const struct loop_owner *owner;
     void *ctx;
     struct mailbox **wake; /* posted to in this turn, not yet woken */
     uint32_t wake_count, wake_cap;
     bool busy; /* something was left over: do not sleep */
     bool stop;
-    struct {
-        void (*fn)(void *ctx);
-        void *ctx;
-    } watches[LOOP_WATCHES];
-    uint32_t watch_count;
+    struct loop_watch *watches;
+    uint32_t watch_count, watch_cap;
 };
 
 int64_t loop_clock_monotonic(void *unused);
@@ -58,10 +62,20 @@ void loop_run(struct loop *l); /* turns until l->stop */
 NODISCARD bool loop_add(struct loop *l, int fd, uint32_t epoll_events, uint64_t key, struct err *e);
 void loop_change(struct loop *l, int fd, uint32_t epoll_events, uint64_t key);
 void loop_remove(struct loop *l, int fd);
-/* A descriptor of its own with a function, for listeners; for the loop's life. *key_out serves
- * loop_change. */
-NODISCARD bool loop_watch(struct loop *l, int fd, void (*fn)(void *ctx), void *ctx,
+/* A descriptor with a function of its own: listeners, and those of libraries. *key_out serves
+ * loop_rewatch and loop_unwatch; events that were read already are not reported after an unwatch.
+ */
+NODISCARD bool loop_watch(struct loop *l, int fd, uint32_t epoll_events,
+                          void (*fn)(void *ctx, uint32_t epoll_events), void *ctx,
                           uint64_t *key_out, struct err *e);
+void loop_rewatch(struct loop *l, int fd, uint32_t epoll_events, uint64_t key);
+void loop_unwatch(struct loop *l, int fd, uint64_t key);
+
+/* Sets or moves a deadline: a->fn runs once, in the timer step of a turn. alarm_stop ends it. */
+static inline void loop_alarm(struct loop *l, struct alarm *a, int64_t due_ms)
+{
+    alarm_set(&l->alarms, a, due_ms);
+}
 
 /* Posts to another loop or to ourselves from a turn of `from`: the target is woken once, before
  * the flush. from NULL: from a thread without a loop, woken at once. */

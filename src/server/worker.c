@@ -64,13 +64,14 @@ static void listen_pause(struct worker_thread *t)
 {
     log_limited(LOG_WARN, "server", "cannot accept: %s; trying again in %d ms", strerror(errno),
                 LISTEN_PAUSE_MS);
-    loop_change(&t->worker.loop, t->listener, 0, t->listen_key);
+    loop_rewatch(&t->worker.loop, t->listener, 0, t->listen_key);
     t->listen_again_ms = t->worker.loop.now_ms + LISTEN_PAUSE_MS;
 }
 
-static void accept_some(void *ctx)
+static void accept_some(void *ctx, uint32_t events)
 {
     struct worker_thread *t = ctx;
+    (void)events;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd = sock_accept(t->listener);
         if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
@@ -92,7 +93,7 @@ static void accept_some(void *ctx)
 bool worker_listen(struct worker_thread *t, int listener, struct err *e)
 {
     t->listener = listener;
-    return loop_watch(&t->worker.loop, listener, accept_some, t, &t->listen_key, e);
+    return loop_watch(&t->worker.loop, listener, EPOLLIN, accept_some, t, &t->listen_key, e);
 }
 
 /* ---- drain ---- */
@@ -151,7 +152,7 @@ static bool on_again(void *ctx)
     struct worker_thread *t = ctx;
     if (t->listen_again_ms && t->worker.loop.now_ms >= t->listen_again_ms) {
         t->listen_again_ms = 0;
-        loop_change(&t->worker.loop, t->listener, EPOLLIN, t->listen_key);
+        loop_rewatch(&t->worker.loop, t->listener, EPOLLIN, t->listen_key);
     }
     return stream_pool_again(&t->worker.pool);
 }
