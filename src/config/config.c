@@ -100,6 +100,74 @@ static void fill_http(struct loading *l)
     c->ssl.cert_path = option(l, OPT_ssl_cert_path)->s;
     c->ssl.key_path = option(l, OPT_ssl_key_path)->s;
     c->ssl.passphrase = option(l, OPT_ssl_passphrase)->s;
+    c->ssl.redirect_http = option(l, OPT_ssl_redirect_http)->b;
+    c->ssl.http_port = (uint16_t)option(l, OPT_ssl_http_port)->i;
+    c->metrics.enabled = option(l, OPT_metrics_enabled)->b;
+    c->metrics.host = option(l, OPT_metrics_host)->s;
+    c->metrics.port = (uint16_t)option(l, OPT_metrics_port)->i;
+    c->metrics.prefix = option(l, OPT_metrics_prometheus_prefix)->s;
+}
+
+static void fill_rate(struct loading *l, enum option max_requests, enum option window,
+                      enum option trust_hops, struct config_rate *out)
+{
+    out->max_requests = (uint32_t)option(l, max_requests)->i;
+    out->window_s = seconds(l, window);
+    out->trust_hops = (uint32_t)option(l, trust_hops)->i;
+}
+
+/* The driver was chosen already; without a cache the counts are this node's. */
+static void fill_rate_limiter(struct loading *l)
+{
+    struct config *c = l->c;
+    if (str_eq(c->rate_limiter.driver, S("none")))
+        c->rate_limiter.driver = S("memory");
+    c->rate_limiter.enabled = option(l, OPT_rate_limiter_enabled)->b;
+    c->rate_limiter.fail_closed = option(l, OPT_rate_limiter_fail_closed)->b;
+    c->rate_limiter.ipv6_prefix = (uint8_t)option(l, OPT_rate_limiter_ipv6_prefix)->i;
+    fill_rate(l, OPT_rate_limiter_api_max_requests, OPT_rate_limiter_api_window_seconds,
+              OPT_rate_limiter_api_trust_hops, &c->rate_limiter.api);
+    fill_rate(l, OPT_rate_limiter_ws_max_requests, OPT_rate_limiter_ws_window_seconds,
+              OPT_rate_limiter_ws_trust_hops, &c->rate_limiter.websocket);
+}
+
+static void fill_webhooks(struct loading *l)
+{
+    struct config *c = l->c;
+    c->webhooks.batching = option(l, OPT_webhooks_batching_enabled)->b;
+    c->webhooks.batch_ms = (uint64_t)option(l, OPT_webhooks_batching_duration)->i;
+    c->webhooks.batch_size = (uint64_t)option(l, OPT_webhooks_batching_size)->i;
+    c->webhooks.ordered = option(l, OPT_webhooks_ordered)->b;
+    c->webhooks.deny_private =
+        str_eq_nocase(option(l, OPT_webhooks_private_addresses)->s, S("deny"));
+    c->webhooks.request_timeout_ms = (uint64_t)option(l, OPT_webhooks_request_timeout_ms)->i;
+    c->webhooks.retry.enabled = option(l, OPT_webhooks_retry_enabled)->b;
+    c->webhooks.retry.max_attempts = (uint32_t)option(l, OPT_webhooks_retry_max_attempts)->i;
+    c->webhooks.retry.max_elapsed_ms =
+        (uint64_t)option(l, OPT_webhooks_retry_max_elapsed_time_ms)->i;
+    c->webhooks.retry.initial_backoff_ms =
+        (uint64_t)option(l, OPT_webhooks_retry_initial_backoff_ms)->i;
+    c->webhooks.retry.max_backoff_ms = (uint64_t)option(l, OPT_webhooks_retry_max_backoff_ms)->i;
+}
+
+static void fill_queue(struct loading *l)
+{
+    struct config *c = l->c;
+    c->queue.include_secret = option(l, OPT_queue_include_secret)->b;
+    c->queue.max_attempts = (uint32_t)option(l, OPT_queue_reliability_max_attempts)->i;
+    c->queue.retry_base_delay_ms =
+        (uint64_t)option(l, OPT_queue_reliability_retry_base_delay_ms)->i;
+    c->queue.retry_max_delay_ms = (uint64_t)option(l, OPT_queue_reliability_retry_max_delay_ms)->i;
+    c->queue.retry_jitter = option(l, OPT_queue_reliability_retry_jitter)->f;
+    c->queue.lease_duration_ms = (uint64_t)option(l, OPT_queue_reliability_lease_duration_ms)->i;
+    c->queue.lease_renew_interval_ms =
+        (uint64_t)option(l, OPT_queue_reliability_lease_renew_interval_ms)->i;
+    c->queue.poll_interval_ms =
+        (uint64_t)option(l, OPT_queue_reliability_worker_poll_interval_ms)->i;
+    c->queue.shutdown_timeout_ms =
+        (uint64_t)option(l, OPT_queue_reliability_shutdown_timeout_ms)->i;
+    c->queue.failed_retention = (uint64_t)option(l, OPT_queue_reliability_failed_retention)->i;
+    c->queue.memory_capacity = (uint64_t)option(l, OPT_queue_reliability_memory_capacity)->i;
 }
 
 static void fill_families(struct loading *l)
@@ -135,6 +203,9 @@ static bool run(struct loading *l)
     fill_cors(l);
     fill_http(l);
     fill_families(l);
+    fill_rate_limiter(l);
+    fill_webhooks(l);
+    fill_queue(l);
     return check_strict(l);
 }
 

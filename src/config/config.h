@@ -99,7 +99,26 @@ struct config {
     struct {
         bool enabled;
         str cert_path, key_path, passphrase;
+        bool redirect_http;
+        uint16_t http_port;
     } ssl;
+    struct {
+        bool enabled;
+        str host;
+        uint16_t port;
+        str prefix; /* of every metric's name */
+    } metrics;
+    struct {
+        bool enabled;
+        str driver; /* as in drivers.def */
+        bool fail_closed;
+        uint8_t ipv6_prefix; /* 1..128 */
+        struct config_rate {
+            uint32_t max_requests;
+            uint64_t window_s; /* at least 1 */
+            uint32_t trust_hops;
+        } api, websocket;
+    } rate_limiter;
 
     /* families */
     str app_driver, cache_driver, queue_driver, adapter_driver;
@@ -110,6 +129,27 @@ struct config {
     struct {
         uint64_t ungraceful_timeout_s;
     } presence;
+    struct {
+        bool batching;
+        uint64_t batch_ms, batch_size; /* at least 1 */
+        bool ordered;
+        bool deny_private;
+        uint64_t request_timeout_ms;
+        struct {
+            bool enabled;
+            uint32_t max_attempts; /* 0: no limit */
+            uint64_t max_elapsed_ms, initial_backoff_ms, max_backoff_ms;
+        } retry;
+    } webhooks;
+    struct {
+        bool include_secret;
+        uint32_t max_attempts;
+        uint64_t retry_base_delay_ms, retry_max_delay_ms;
+        double retry_jitter; /* 0..1 */
+        uint64_t lease_duration_ms, lease_renew_interval_ms;
+        uint64_t poll_interval_ms, shutdown_timeout_ms;
+        uint64_t failed_retention, memory_capacity; /* jobs */
+    } queue;
 
     /* apps, each with one reference that config_finish gives back */
     struct app **apps;

@@ -116,7 +116,6 @@ static bool choose_queue(struct loading *l)
 
 bool config_choose_drivers(struct loading *l)
 {
-    str limiter;
     struct config *c = l->c;
     return choose(l, OPT_adapter_driver, OPTION_COUNT, adapters, COUNT_OF(adapters), true,
                   &c->adapter_driver) &&
@@ -125,7 +124,7 @@ bool config_choose_drivers(struct loading *l)
            choose(l, OPT_cache_driver, OPT_cache_redis_cluster_mode, caches, COUNT_OF(caches), true,
                   &c->cache_driver) &&
            choose(l, OPT_rate_limiter_driver, OPT_rate_limiter_redis_cluster_mode, caches,
-                  COUNT_OF(caches), false, &limiter) &&
+                  COUNT_OF(caches), false, &c->rate_limiter.driver) &&
            choose_queue(l);
 }
 
@@ -138,6 +137,7 @@ static bool check_numbers(struct loading *l)
                                              OPT_presence_update_rate_limit,
                                              OPT_queue_redis_concurrency,
                                              OPT_webhooks_batching_duration,
+                                             OPT_webhooks_batching_size,
                                              OPT_queue_reliability_max_attempts,
                                              OPT_queue_reliability_lease_duration_ms,
                                              OPT_queue_reliability_lease_renew_interval_ms,
@@ -178,7 +178,8 @@ static bool check_numbers(struct loading *l)
     const struct option_value *chunk = option(l, OPT_adapter_nats_presence_sync_chunk_size);
     if (!chunk->is_null && chunk->i == 0)
         return config_fail(l, "\"adapter.nats.presence_sync_chunk_size\" must be above 0");
-    if (option(l, OPT_queue_reliability_retry_jitter)->f > 1)
+    double jitter = option(l, OPT_queue_reliability_retry_jitter)->f;
+    if (jitter < 0 || jitter > 1)
         return config_fail(l, "\"queue.reliability.retry_jitter\" must be from 0 to 1");
     if (option(l, OPT_rate_limiter_ipv6_prefix)->i > 128)
         return config_fail(l, "\"rate_limiter.ipv6_prefix\" must be from 1 to 128");
