@@ -1,5 +1,5 @@
 # Forwards to meson and scripts/; everything that decides is there.
-.PHONY: all build run test check check-tsan check-clients lint format fuzz-smoke bench clean install-build install-test
+.PHONY: all build run example-chat test check check-tsan check-clients lint format fuzz-smoke bench clean install-build install-test
 
 all: build
 
@@ -14,6 +14,10 @@ build: install-build
 
 run: build
 	build/sockudo --config config/demo.json
+
+example-chat:
+	@scripts/install.sh example
+	cd examples/chat && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && exec node server.mjs
 
 test:
 	@scripts/test.sh

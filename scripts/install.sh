@@ -1,5 +1,5 @@
 #!/bin/sh
-# scripts/install.sh build|test - installs the Debian packages that are missing.
+# scripts/install.sh build|example|test - installs the Debian packages that are missing.
 # Present tools count, wherever they come from: node 18 or newer, python3 3.9 or newer with venv.
 set -eu
 purpose=${1:-build}
@@ -19,13 +19,18 @@ is_installed() {
 
 case $purpose in
 build) ;;
+example)
+    packages=
+    node_is_usable || packages="nodejs npm"
+    ;;
 test)
     packages="$packages libcmocka-dev libjansson-dev clang libclang-rt-14-dev"
+    packages="$packages chromium nginx-light haproxy caddy openssl"
     python_is_usable || packages="$packages python3 python3-venv"
     node_is_usable || packages="$packages nodejs npm"
     ;;
 *)
-    echo "install.sh: build or test, not '$purpose'" >&2
+    echo "install.sh: build, example or test, not '$purpose'" >&2
     exit 2
     ;;
 esac
@@ -51,13 +56,36 @@ else
     exit 1
 fi
 
+# Debian starts a server when it is installed and at each boot. Tests want the programs alone.
+policy=/usr/sbin/policy-rc.d
+servers=
+for p in $missing; do
+    case $p in
+    nginx-light) servers="$servers nginx" ;;
+    haproxy | caddy) servers="$servers $p" ;;
+    esac
+done
+keep_servers_off() {
+    [ -n "$servers" ] && [ ! -e $policy ] || return 0
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+    trap '$as_root rm -f $policy' EXIT
+    $as_root chmod 755 $policy
+}
+disable_servers() {
+    [ -n "$servers" ] && [ -d /run/systemd/system ] || return 0
+    # shellcheck disable=SC2086
+    $as_root systemctl disable --quiet $servers
+}
+
 echo "installing Debian packages:$missing"
 install_missing() {
     # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
 }
 $as_root apt-get update -q || echo "install.sh: apt-get update failed, trying with the lists at hand" >&2
+keep_servers_off
 if ! install_missing; then
     echo "install.sh: apt-get could not install:$missing" >&2
     exit 1
 fi
+disable_servers
