@@ -41,8 +41,8 @@ static int serve(const struct config *c)
 
 static int run(const struct config_args *args)
 {
-    struct config c;
-    struct config_report report;
+    static struct config c; /* both: too large for a stack frame */
+    static struct config_report report;
     struct err e;
     config_report_init(&report);
     bool good = config_load(args, environ, &c, &report, &e);
