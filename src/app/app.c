@@ -23,6 +23,19 @@ struct app *app_ref(struct app *a)
     return a;
 }
 
+bool app_webhook_is_usable(const struct app_webhook *h)
+{
+    return h->url.n > 0;
+}
+
+void app_count_webhook_events(struct app *a)
+{
+    a->webhook_events = 0;
+    for (size_t i = 0; i < a->webhook_count; i++)
+        if (app_webhook_is_usable(&a->webhooks[i]))
+            a->webhook_events |= a->webhooks[i].events;
+}
+
 void app_unref(struct app **a)
 {
     struct app *gone = *a;
@@ -31,6 +44,8 @@ void app_unref(struct app **a)
         return;
     if (gone->secret.n > 0)
         explicit_bzero((void *)(uintptr_t)gone->secret.p, gone->secret.n);
+    for (size_t i = 0; i < gone->webhook_count; i++)
+        pattern_destroy(&gone->webhooks[i].filter.channel_pattern);
     arena_finish(&gone->memory);
     free(gone);
 }

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/base.h"
+#include "base/pattern.h"
 
 enum { APP_NAME_LENGTH_DEFAULT = 200 }; /* of channels and events, in code points */
 
@@ -35,7 +36,7 @@ struct app_webhook {
     uint32_t events; /* enum app_webhook_event */
     struct {
         str channel_prefix, channel_suffix; /* empty: not asked for */
-        str channel_pattern;                /* regular expression, unanchored */
+        struct pattern *channel_pattern;    /* unanchored; NULL: not asked for */
         str *namespaces;
         size_t namespace_count;
     } filter; /* everything that is present must match */
@@ -86,12 +87,17 @@ struct app {
     size_t allowed_origin_count;
     struct app_webhook *webhooks;
     size_t webhook_count;
+    uint32_t webhook_events; /* union over those that can be sent; 0: nobody wants anything */
 };
 
 /* A record with one reference and the defaults of an app that writes no limit: the maker fills it,
  * with memory from &a->memory, and from then on nobody changes it. */
 struct app *app_create(void);
 struct app *app_ref(struct app *a);
+/* A webhook that can be sent: it has a target that is served here. */
+bool app_webhook_is_usable(const struct app_webhook *h);
+/* The maker has written the webhooks: sets webhook_events. */
+void app_count_webhook_events(struct app *a);
 /* Takes *a and sets it NULL; NULL is fine. */
 void app_unref(struct app **a);
 

@@ -134,56 +134,19 @@ static bool read_events(const struct hook_source *s)
     return true;
 }
 
-/* Where a class ends, NULL if it does not. A bracket right behind the start is a plain one. */
-static const char *class_end(const char *p, const char *end)
+static bool read_pattern(const struct hook_source *s, const struct value *filter)
 {
-    p += p + 1 < end && p[1] == '^' ? 2 : 1;
-    for (p += p < end && *p == ']'; p < end && *p != ']'; p++)
-        p += *p == '\\';
-    return p < end ? p : NULL;
-}
-
-/* Look-around and back-references are not in the dialect (webhooks.md §filters). */
-static bool group_fits(const char *p, const char *end)
-{
-    str rest = str_of(p, (size_t)(end - p));
-    return !str_starts(rest, S("(?=")) && !str_starts(rest, S("(?!")) &&
-           !str_starts(rest, S("(?<=")) && !str_starts(rest, S("(?<!"));
-}
-
-/* Well formed: groups and classes closed, quantifiers behind something, no lone backslash. */
-static bool pattern_check(str pattern)
-{
-    const char *p = pattern.p, *end = p + pattern.n;
-    unsigned depth = 0;
-    bool has_atom = false;
-    for (; p < end; p++) {
-        if (*p == '\\') {
-            if (++p >= end || (*p >= '1' && *p <= '9'))
-                return false;
-            has_atom = true;
-        } else if (*p == '[') {
-            if ((p = class_end(p, end)) == NULL)
-                return false;
-            has_atom = true;
-        } else if (*p == '(') {
-            if (!group_fits(p, end))
-                return false;
-            depth++;
-            has_atom = false;
-            p += p + 1 < end && p[1] == '?';
-        } else if (*p == ')') {
-            if (depth-- == 0)
-                return false;
-            has_atom = true;
-        } else if (*p == '*' || *p == '+' || *p == '?') {
-            if (!has_atom)
-                return false;
-        } else {
-            has_atom = *p != '|';
-        }
-    }
-    return depth == 0;
+    str text = S("");
+    struct err why = {.kind = ERR_NONE};
+    if (!text_member(s, filter, "channel_pattern", &text))
+        return false;
+    if (text.n == 0)
+        return true;
+    s->hook->filter.channel_pattern = pattern_create(text, &why);
+    return s->hook->filter.channel_pattern != NULL ||
+           config_fail_at(s->l, tree_get(filter, S("channel_pattern")),
+                          "app \"%.*s\": webhooks: %zu: filter.channel_pattern: %s",
+                          FMT(s->app->id), s->app->webhook_count - 1, why.text);
 }
 
 static bool read_namespaces(const struct hook_source *s, const struct value *filter)
@@ -219,13 +182,41 @@ static bool read_filter(const struct hook_source *s)
     if (!text_member(s, f, "channel_name_starts_with", &h->filter.channel_prefix) ||
         !text_member(s, f, "channel_prefix", &h->filter.channel_prefix) ||
         !text_member(s, f, "channel_name_ends_with", &h->filter.channel_suffix) ||
-        !text_member(s, f, "channel_suffix", &h->filter.channel_suffix) ||
-        !text_member(s, f, "channel_pattern", &h->filter.channel_pattern))
+        !text_member(s, f, "channel_suffix", &h->filter.channel_suffix))
         return false;
-    if (!pattern_check(h->filter.channel_pattern))
-        return bad_member(s, tree_get(f, S("channel_pattern")), "filter.channel_pattern",
-                          "a regular expression without look-around and back-references");
-    return read_namespaces(s, f);
+    return read_pattern(s, f) && read_namespaces(s, f);
+}
+
+/* RFC 9110 §5.6.2: what a field name is made of. */
+static bool is_token(str name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        unsigned char c = (unsigned char)name.p[i];
+        if (c <= 0x20 || c >= 0x7F || strchr("\"(),/:;<=>?@[\\]{}", c) != NULL)
+            return false;
+    }
+    return name.n > 0;
+}
+
+static bool is_header_value(str value)
+{
+    for (size_t i = 0; i < value.n; i++)
+        if (((unsigned char)value.p[i] < 0x20 && value.p[i] != '\t') || value.p[i] == 0x7F)
+            return false;
+    return true;
+}
+
+/* What the server itself says about the body and the connection (webhooks.md §2.1). */
+static bool is_our_header(str name)
+{
+    static const str ours[] = {STR("Content-Type"), STR("Content-Length"),
+                               STR("Transfer-Encoding"), STR("Connection"),
+                               STR("X-Pusher-Key"), STR("X-Pusher-Signature"),
+                               STR("X-Webhook-Id"), STR("Expect")};
+    for (size_t i = 0; i < COUNT_OF(ours); i++)
+        if (str_eq_nocase(ours[i], name))
+            return true;
+    return false;
 }
 
 static bool read_headers(const struct hook_source *s)
@@ -240,11 +231,14 @@ static bool read_headers(const struct hook_source *s)
     for (const struct value *m = v->first; m != NULL; m = m->next) {
         if (m->type != VALUE_STR || m->key.n == 0)
             return bad_member(s, m, "headers", "names and strings");
-        if (memchr(m->s.p, '\n', m->s.n) || memchr(m->s.p, '\r', m->s.n) ||
-            strcspn(m->key.p, " :\r\n\t") < m->key.n)
+        if (!is_header_value(m->s) || !is_token(m->key))
             return bad_member(s, m, "headers", "a name and a value of one line");
-        h->headers[h->header_count++] = (struct app_header){arena_str(&s->app->memory, m->key),
-                                                            arena_str(&s->app->memory, m->s)};
+        if (is_our_header(m->key))
+            config_say(s->l, SAY_WARN, "app \"%.*s\": webhooks: header \"%.*s\" cannot be set",
+                       FMT(s->app->id), FMT(m->key));
+        else
+            h->headers[h->header_count++] = (struct app_header){
+                arena_str(&s->app->memory, m->key), arena_str(&s->app->memory, m->s)};
     }
     return true;
 }
@@ -296,5 +290,6 @@ bool config_read_webhooks(struct loading *l, struct app *a, const struct value *
         if (!read_hook(&s))
             return false;
     }
+    app_count_webhook_events(a);
     return true;
 }
