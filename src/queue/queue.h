@@ -17,7 +17,7 @@
 
 enum { QUEUE_MEMORY_BYTES = 256 << 20, QUEUE_DEAD_BYTES = 16 << 20 };
 enum queue_caps {
-    QUEUE_SHARED = 1 << 0, /* jobs outlive this process, other nodes do them too */
+    QUEUE_SHARED = 1 << 0,  /* jobs outlive this process, other nodes do them too */
     QUEUE_NOWHERE = 1 << 1, /* takes nothing: whoever has jobs should say so once */
 };
 
@@ -27,9 +27,9 @@ struct queue_driver;
 struct queue_options {
     str driver; /* as in the config file */
     struct loop *loop;
-    uint64_t capacity;         /* jobs in memory; 0: 100,000 */
-    uint64_t failed_retention; /* dead jobs kept */
-    uint32_t max_attempts;     /* pickups without a result; 0: 5 */
+    uint64_t capacity;                                /* jobs in memory; 0: 100,000 */
+    uint64_t failed_retention;                        /* dead jobs kept */
+    uint32_t max_attempts;                            /* pickups without a result; 0: 5 */
     uint64_t retry_base_delay_ms, retry_max_delay_ms; /* of jobs without a result; 0: 1 s, 60 s */
     double retry_jitter;                              /* 0..1 */
 };
@@ -65,7 +65,8 @@ enum when queue_push(struct queue *q, str payload, struct err *out, queue_pushed
 
 /* fn gets jobs from now on, at most `credits` that are not ended. It may end them at once. */
 void queue_consume(struct queue *q, uint32_t credits, queue_work_fn *fn, void *ctx);
-/* The consumer goes: no callback of any kind comes any more. His jobs are put back. */
+/* The consumer goes: no callback of any kind comes any more. Jobs he has not ended stay with the
+ * driver, who drops them (memory) or leaves them to others when he is closed. */
 void queue_leave(struct queue *q);
 
 void queue_job_done(struct queue *q, struct queue_job *job);
@@ -80,7 +81,7 @@ void queue_job_bury(struct queue *q, struct queue_job *job, const char *reason);
 
 /* The first pushed of those that wait in the lane is due now. False: none is known here. */
 bool queue_call(struct queue *q, uint64_t lane);
-/* Whatever waits for its time is due now. A shared queue ignores it. */
+/* Whatever waits for its time, in no lane, is due now. A shared queue ignores it. */
 void queue_hurry(struct queue *q);
 
 struct queue_counts queue_count(const struct queue *q);
