@@ -1,5 +1,5 @@
 # Forwards to meson and scripts/; everything that decides is there.
-.PHONY: all build run example-chat test check check-tsan check-clients lint format fuzz-smoke bench clean install-build install-test
+.PHONY: all build run example-chat test check check-tsan check-clients lint format fuzz-smoke bench deb check-deb clean install-build install-test
 
 all: build
 
@@ -43,5 +43,11 @@ fuzz-smoke: install-test
 bench: build
 	@scripts/bench.sh
 
+deb:
+	@scripts/deb.sh
+
+check-deb:
+	@tests/package/run.sh
+
 clean:
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-asan build-tsan build-fuzz dist

@@ -1,5 +1,6 @@
 #!/bin/sh
 # scripts/install.sh build|example|test - installs the Debian packages that are missing.
+# deb builds the Debian package, package also looks at it (tests/package).
 # Present tools count, wherever they come from: node 18 or newer, python3 3.9 or newer with venv.
 set -eu
 purpose=${1:-build}
@@ -29,8 +30,10 @@ test)
     python_is_usable || packages="$packages python3 python3-venv"
     node_is_usable || packages="$packages nodejs npm"
     ;;
+deb) packages="$packages debhelper dpkg-dev" ;;
+package) packages="$packages debhelper dpkg-dev lintian" ;;
 *)
-    echo "install.sh: build, example or test, not '$purpose'" >&2
+    echo "install.sh: build, example, test, deb or package, not '$purpose'" >&2
     exit 2
     ;;
 esac
