@@ -36,14 +36,14 @@ static void key_is_twice(void *ctx, const struct value *v)
 
 static bool parse(struct loading *l, str text)
 {
+    arena *a = &l->c->memory;
     struct err e = {.kind = ERR_NONE};
+    bool toml = str_ends(l->c->file, S(".toml"));
     str expanded;
-    if (str_ends(l->c->file, S(".toml")))
-        return config_fail(l, "%.*s: TOML files are not read by this version; use JSON",
-                           FMT(l->c->file));
-    if (!tree_interpolate(&l->c->memory, text, l->env, &expanded, &e))
+    if (!tree_interpolate(a, text, toml ? SYNTAX_TOML : SYNTAX_JSON, l->env, &expanded, &e))
         return config_fail(l, "%.*s: %s", FMT(l->c->file), e.text);
-    if (!tree_parse_json(&l->c->memory, expanded, key_is_twice, l, &l->root, &e))
+    if (toml ? !tree_parse_toml(a, expanded, &l->root, &e)
+             : !tree_parse_json(a, expanded, key_is_twice, l, &l->root, &e))
         return config_fail(l, "%.*s:%s", FMT(l->c->file), e.text);
     if (l->root->type != VALUE_MAP)
         return config_fail_at(l, l->root, "expected an object, found %s", tree_type_name(l->root));

@@ -4,7 +4,7 @@
  */
 #include "config/load.h"
 
-#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #define OPTION(id, path, type, fallback, env, class, reload, sentence)                             \
@@ -102,7 +102,7 @@ static bool text_float(arena *a, str text, double *out)
     char *end;
     str z = arena_str(a, text);
     *out = strtod(z.p, &end);
-    return z.n > 0 && end == z.p + z.n && *out >= 0;
+    return z.n > 0 && end == z.p + z.n && isfinite(*out) && *out >= 0;
 }
 
 bool option_from_text(arena *a, const struct option_row *row, str text, struct option_value *v,
@@ -253,7 +253,8 @@ static bool from_file(struct loading *l, const struct option_row *row, const str
         return v->type == VALUE_BOOL || wrong_type(l, row, v, "true or false");
     case TYPE_F64:
         out->f = v->f;
-        return v->type == VALUE_INT || v->type == VALUE_FLOAT || wrong_type(l, row, v, "a number");
+        return ((v->type == VALUE_INT || v->type == VALUE_FLOAT) && isfinite(v->f)) ||
+               wrong_type(l, row, v, "a finite number");
     case TYPE_LIST:
     case TYPE_NODES:
         return file_list(l, row, v, out);

@@ -73,7 +73,7 @@ static bool read_hex4(struct reader *r, uint32_t *out)
     return true;
 }
 
-static char *put_utf8(char *o, uint32_t c)
+char *tree_put_utf8(char *o, uint32_t c)
 {
     if (c < 0x80) {
         *o++ = (char)c;
@@ -113,7 +113,7 @@ static bool read_code_point(struct reader *r, char **o)
     } else if (c >= 0xDC00 && c <= 0xDFFF) {
         return bad(r, "half of a surrogate pair");
     }
-    *o = put_utf8(*o, c);
+    *o = tree_put_utf8(*o, c);
     return true;
 }
 
@@ -157,46 +157,44 @@ static bool read_string(struct reader *r, str *out)
     return true;
 }
 
-/* The text of a number as JSON has it, or false. */
-static bool scan_number(struct reader *r, str *out, bool *is_int)
+static size_t count_digits(str s, size_t at)
 {
-    const char *p = r->at, *end = r->end;
+    size_t n = 0;
+    while (at + n < s.n && s.p[at + n] >= '0' && s.p[at + n] <= '9')
+        n++;
+    return n;
+}
+
+size_t tree_number(str s, bool *is_int)
+{
+    size_t at = str_starts(s, S("-")), n = count_digits(s, at);
     *is_int = true;
-    if (p < end && *p == '-')
-        p++;
-    const char *digits = p;
-    while (p < end && *p >= '0' && *p <= '9')
-        p++;
-    if (p == digits || (*digits == '0' && p - digits > 1))
-        return false;
-    if (p < end && *p == '.') {
+    if (n == 0 || (s.p[at] == '0' && n > 1))
+        return 0;
+    at += n;
+    if (at < s.n && s.p[at] == '.') {
         *is_int = false;
-        digits = ++p;
-        while (p < end && *p >= '0' && *p <= '9')
-            p++;
-        if (p == digits)
-            return false;
+        if ((n = count_digits(s, ++at)) == 0)
+            return 0;
+        at += n;
     }
-    if (p < end && (*p | 32) == 'e') {
+    if (at < s.n && (s.p[at] | 32) == 'e') {
         *is_int = false;
-        p++;
-        if (p < end && (*p == '+' || *p == '-'))
-            p++;
-        digits = p;
-        while (p < end && *p >= '0' && *p <= '9')
-            p++;
-        if (p == digits)
-            return false;
+        at++;
+        at += at < s.n && (s.p[at] == '+' || s.p[at] == '-');
+        if ((n = count_digits(s, at)) == 0)
+            return 0;
+        at += n;
     }
-    *out = str_of(r->at, (size_t)(p - r->at));
-    return true;
+    return at;
 }
 
 static bool read_number(struct reader *r, struct value *v)
 {
-    str text;
     bool is_int;
-    if (!scan_number(r, &text, &is_int))
+    str text = str_of(r->at, (size_t)(r->end - r->at));
+    text.n = tree_number(text, &is_int);
+    if (text.n == 0)
         return bad(r, "expected a value");
     str z = arena_str(r->a, text);
     v->f = strtod(z.p, NULL);
@@ -231,7 +229,7 @@ static bool read_word(struct reader *r, struct value *v)
     return bad(r, "expected a value");
 }
 
-static void append(struct value *parent, struct value *child)
+void tree_append(struct value *parent, struct value *child)
 {
     if (parent->last != NULL)
         parent->last->next = child;
@@ -265,7 +263,7 @@ static bool read_list(struct reader *r, struct value *v)
         struct value *item = arena_zero(r->a, sizeof *item);
         if (!read_value(r, item))
             return false;
-        append(v, item);
+        tree_append(v, item);
     } while (next_is(r, ','));
     return next_is(r, ']') || bad(r, "expected ',' or ']'");
 }
@@ -284,7 +282,9 @@ static bool read_member(struct reader *r, struct value *map)
         return false;
     m->key = key;
     remove_key(r, map, m);
-    append(map, m);
+    if (map->count >= TREE_KEYS_MAX)
+        return bad(r, "too many keys");
+    tree_append(map, m);
     return true;
 }
 
@@ -378,6 +378,6 @@ const char *tree_type_name(const struct value *v)
     static const char *const names[] = {
         [VALUE_NULL] = "null",        [VALUE_BOOL] = "a boolean", [VALUE_INT] = "an integer",
         [VALUE_FLOAT] = "a fraction", [VALUE_STR] = "a string",   [VALUE_LIST] = "a list",
-        [VALUE_MAP] = "an object"};
+        [VALUE_MAP] = "an object",    [VALUE_DATE] = "a date"};
     return names[v->type];
 }

@@ -54,8 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
             abort();
         json_decref(theirs);
     }
-    if (tree_interpolate(&a, text, none, &expanded, &e) && memmem(p, n, "${", 2) == NULL &&
-        !str_eq(text, expanded))
+    if (tree_interpolate(&a, text, SYNTAX_JSON, none, &expanded, &e) &&
+        memmem(p, n, "${", 2) == NULL && !str_eq(text, expanded))
         abort();
     arena_finish(&a);
     return 0;

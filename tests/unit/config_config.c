@@ -110,7 +110,7 @@ static void defaults(void **state)
     config_finish(&c);
 }
 
-/* CFG-4, CFG-5, CFG-6, CFG-7 */
+/* CFG-4, CFG-5, CFG-6, CFG-7, CFG-10 */
 static void which_file(void **state)
 {
     (void)state;
@@ -132,7 +132,12 @@ static void which_file(void **state)
     assert_int_equal(said("using config/config.json"), 1);
     config_finish(&c);
     write_file("config/config.toml", "port = 3");
-    FAILS(NULL, "config/config.toml: TOML files are not read by this version; use JSON");
+    LOADS(NULL);
+    assert_int_equal(c.port, 3);
+    assert_int_equal(said("using config/config.toml"), 1);
+    config_finish(&c);
+    write_file("config/config.toml", "port = 3\nhost = oops");
+    FAILS(NULL, "config: config/config.toml:2:8: "); /* CFG-10: config.json is not tried */
     write_file("other.json", "{\"port\":4}");
     assert_true(load_one(NULL, "CONFIG_FILE=other.json"));
     assert_int_equal(c.port, 4);

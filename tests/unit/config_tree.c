@@ -106,10 +106,51 @@ static void the_last_of_two_keys_stays(void **state)
     arena_finish(&m);
 }
 
+static str expand(const char *toml, char *variable)
+{
+    str out = {"", 0};
+    e.text[0] = '\0';
+    if (!tree_interpolate(&m, str_z(toml), SYNTAX_TOML, (char *[]){variable, NULL}, &out, &e))
+        return str_z(e.text);
+    return out;
+}
+
+static void assert_expands(const char *toml, char *variable, const char *wanted)
+{
+    str found = expand(toml, variable);
+    if (!str_eq(found, str_z(wanted)))
+        fail_msg("%s: \"%.*s\"", toml, FMT(found));
+}
+
+/* configuration.md §2.3: escaped where it stands in a string, which TOML has four kinds of. */
+static void variables_in_toml(void **state)
+{
+    (void)state;
+    char *quote = "V=a\"b\\c", *apostrophe = "V=it's", *two = "V=x\ny = 2";
+    assert_expands("a = \"${V}\"", quote, "a = \"a\\\"b\\\\c\"");
+    assert_expands("a = \"\"\"x\" ${V}\"\"\"", quote, "a = \"\"\"x\" a\\\"b\\\\c\"\"\"");
+    assert_expands("a = '${V}'", quote, "a = 'a\"b\\c'");
+    assert_expands("a = '${V}'", apostrophe, "variables that cannot stand in a literal string: V");
+    assert_expands("a = '''${V}'''", two, "variables that cannot stand in a literal string: V");
+    assert_expands("a = \"it's ${V}\"", apostrophe, "a = \"it's it's\"");
+    assert_expands("a = '\"'\nb = \"${V}\"", quote, "a = '\"'\nb = \"a\\\"b\\\\c\"");
+    assert_expands("# don't\na = \"${V}\"", quote, "# don't\na = \"a\\\"b\\\\c\"");
+    assert_expands("# ${V}\nb = 1", two, "# x y = 2\nb = 1");
+    assert_expands("a = \"${V}\"", two, "a = \"x\\u000ay = 2\"");
+    assert_expands("a = \"\"\"\\\n${V}\"\"\"", "V= x", "a = \"\"\"\\\n\\u0020x\"\"\"");
+    assert_expands("port = ${V}", "V=7001", "port = 7001");
+    assert_expands("port = ${V:-6001}", "V=", "port = 6001");
+    assert_expands("# ${W} ${X}", "V=1", "variables without a value: W, X");
+    arena_finish(&m);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values), cmocka_unit_test(paths), cmocka_unit_test(mistakes),
-        cmocka_unit_test(depth_is_bounded), cmocka_unit_test(the_last_of_two_keys_stays)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values),
+                                       cmocka_unit_test(paths),
+                                       cmocka_unit_test(mistakes),
+                                       cmocka_unit_test(depth_is_bounded),
+                                       cmocka_unit_test(the_last_of_two_keys_stays),
+                                       cmocka_unit_test(variables_in_toml)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
