@@ -9,33 +9,40 @@
 
 extern char **environ;
 
-/* A level by itself, or the first level of a filter "level,target=level". */
-static enum log_level level_of(const struct config *c)
+static void log_begin(const struct config *c)
 {
-    static const struct {
-        const char *name;
-        enum log_level level;
-    } levels[] = {{"error", LOG_ERROR}, {"warn", LOG_WARN},   {"info", LOG_INFO},
-                  {"debug", LOG_DEBUG}, {"trace", LOG_TRACE}, {"off", LOG_ERROR}};
-    for (size_t i = 0; i < COUNT_OF(levels); i++) {
-        str name = str_z(levels[i].name);
-        str f = c->log.filter;
-        if (str_starts(f, name) && (f.n == name.n || f.p[name.n] == ','))
-            return levels[i].level;
-    }
-    return c->debug ? LOG_DEBUG : LOG_INFO;
+    log_setup(&(struct log_options){
+        .filter = c->log.filter,
+        .fallback = c->debug ? LOG_DEBUG : LOG_INFO,
+        .json = c->log.json,
+        .hide_target = !c->log.include_target,
+        .colors = c->log.colors,
+        .places = c->debug,
+    });
 }
 
-static int serve(const struct config *c)
+static int serve(const struct config_args *args, struct config *c)
 {
     struct err e;
-    struct server *s = server_create(c, &e);
+    struct server *s = server_create(args, c, &e);
     if (!s) {
         fprintf(stderr, "sockudo: %s\n", e.text);
         return 1;
     }
     int code = server_run(s);
     server_destroy(&s);
+    return code;
+}
+
+static int serve_logged(const struct config_args *args, struct config *c)
+{
+    struct err e;
+    if (!log_start(&e)) {
+        fprintf(stderr, "sockudo: %s\n", e.text);
+        return 1;
+    }
+    int code = serve(args, c);
+    log_stop();
     return code;
 }
 
@@ -52,8 +59,8 @@ static int run(const struct config_args *args)
         fprintf(stderr, "%s\n", e.text);
         return 1;
     }
-    log_setup(level_of(&c), c.log.json, c.log.colors);
-    int code = args->check_only ? 0 : serve(&c);
+    log_begin(&c);
+    int code = args->check_only ? 0 : serve_logged(args, &c);
     config_finish(&c);
     return code;
 }
