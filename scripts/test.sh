@@ -1,6 +1,7 @@
 #!/bin/sh
 # scripts/test.sh - everything: builds, unit and talk tests under ASan and UBSan, real clients,
-# Autobahn if it is there, fuzz smoke, lint, and what the checklists still miss.
+# the examples in a browser, proxies in front, Autobahn if it is there, fuzz smoke, lint, docs, and
+# what the checklists still miss.
 set -u
 cd "$(dirname "$0")/.."
 scripts/install.sh test || exit 1
@@ -36,9 +37,16 @@ if [ -x tests/autobahn.sh ] && [ -x build-asan/tests/ws_echo ]; then
 else
     skip "autobahn" "tests/autobahn.sh is not there"
 fi
+if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then
+    step "examples" tests/examples/run.sh build/sockudo
+else
+    skip "examples" "no chromium"
+fi
+step "proxies" tests/proxies/run.py build/sockudo
 step "fuzz smoke" scripts/fuzz-smoke.sh 60
 step "lint" scripts/lint.py
 step "generated docs" scripts/docs.py --check
+step "names in docs" scripts/check-docs.py
 echo
 echo "== checklists"
 scripts/coverage.py
