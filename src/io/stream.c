@@ -16,6 +16,7 @@ struct stream_queue {
     size_t bytes;          /* all that waits */
     uint32_t left_count;   /* what the last attempt left */
     size_t left_bytes;
+    uint64_t *sum; /* the pool's `unsent`, which counts us too */
 };
 
 struct stream_rest { /* bytes[at..at+n) are the user's */
@@ -127,6 +128,7 @@ static void queue_free(struct stream *s)
     struct stream_queue *q = s->queue;
     if (!q)
         return;
+    *q->sum -= q->bytes;
     for (uint32_t i = q->head; i < q->n; i++)
         frame_unref(q->v[i]);
     free(q->v);
@@ -146,6 +148,8 @@ void stream_close(struct stream *s)
     queue_free(s);
     free(s->rest);
     s->rest = NULL;
+    if (s->tls)
+        tls_session_destroy(&s->tls);
     if (s->reset) {
         struct linger cut = {.l_onoff = 1, .l_linger = 0};
         setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &cut, sizeof cut);
@@ -189,6 +193,8 @@ void stream_pool_finish(struct stream_pool *p)
     free(p->again.v);
     free(p->over.v);
     free(p->buffer);
+    free(p->record);
+    tls_set_unref(&p->tls);
     memset(p, 0, sizeof *p);
 }
 
@@ -205,6 +211,16 @@ static void interest(struct stream *s)
     uint32_t events =
         (s->paused ? 0u : (uint32_t)EPOLLIN) | (s->want_write ? (uint32_t)EPOLLOUT : 0u);
     loop_change(s->pool->loop, s->fd, events, key_of(s));
+}
+
+/* EPOLLOUT is armed while somebody waits for it. */
+static void interest_in_writing(struct stream *s)
+{
+    bool want = s->read_waits || (s->queue && !(s->tls && tls_write_waits(s->tls)));
+    if (want == s->want_write)
+        return;
+    s->want_write = want;
+    interest(s);
 }
 
 /* What is left of in[0..n) comes again; `from` is the rest that it lies in, or NULL: the pool's
@@ -252,6 +268,73 @@ static void feed(struct stream *s, char *in, size_t n, struct stream_rest *from)
         stream_again(s);
 }
 
+/* ---- TLS ---- */
+
+static void mark(struct stream *s);
+
+void stream_secure(struct stream *s, struct tls_set *set)
+{
+    s->tls = tls_session_create(set, s->fd);
+    s->handshaking = true;
+    if (!s->pool->record)
+        s->pool->record = mem_alloc(TLS_RECORD);
+    timer_stop(&s->pool->loop->timers, &s->timer);
+    stream_deadline(s, s->pool->loop->now_ms + STREAM_HANDSHAKE_MS);
+}
+
+static void handshake_done(struct stream *s)
+{
+    s->handshaking = false;
+    timer_stop(&s->pool->loop->timers, &s->timer);
+    stream_deadline(s, s->pool->loop->now_ms + STREAM_HANDSHAKE_MS);
+    if (stream_has_output(s))
+        mark(s);
+    if (tls_has_input(s->tls))
+        stream_again(s); /* it came with the last bytes of the handshake */
+}
+
+/* One step costs up to 0.35 ms: those who come too late in a turn are first in the next. */
+static void handshake_step(struct stream *s)
+{
+    if (s->ending)
+        return;
+    if (s->pool->handshakes >= STREAM_HANDSHAKES) {
+        stream_again(s);
+        return;
+    }
+    s->pool->handshakes++;
+    enum tls_step step = tls_handshake(s->tls);
+    if (step == TLS_BROKEN) {
+        leave(s);
+        return;
+    }
+    s->read_waits = step == TLS_WANT_WRITE;
+    interest_in_writing(s);
+    if (step == TLS_DONE)
+        handshake_done(s);
+}
+
+static void read_tls(struct stream *s, char *buffer, size_t kept)
+{
+    size_t got;
+    enum tls_step step = tls_read(s->tls, buffer + kept, STREAM_READ, &got);
+    s->read_waits = step == TLS_WANT_WRITE;
+    interest_in_writing(s);
+    if (s->queue && tls_write_waits(s->tls))
+        mark(s);
+    if (got == 0 && step == TLS_BROKEN) {
+        leave(s);
+        return;
+    }
+    /* What OpenSSL holds, or the end that it has seen, no event will tell. */
+    if (step == TLS_BROKEN || (got == STREAM_READ && tls_has_input(s->tls)))
+        stream_again(s);
+    if (got > 0)
+        feed(s, buffer, kept + got, NULL);
+}
+
+/* ---- input again ---- */
+
 static void read_some(struct stream *s)
 {
     char *buffer = s->pool->buffer;
@@ -264,6 +347,10 @@ static void read_some(struct stream *s)
     }
     if (kept)
         memcpy(buffer, s->rest->bytes + s->rest->at, kept);
+    if (s->tls) {
+        read_tls(s, buffer, kept);
+        return;
+    }
     ssize_t n = recv(s->fd, buffer + kept, STREAM_READ, 0);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         leave(s);
@@ -312,6 +399,21 @@ static struct stream *list_find(struct stream_pool *p, const struct handle_list 
     return s && s->generation == l->v[i][1] ? s : NULL;
 }
 
+static void again(struct stream *s)
+{
+    uint32_t generation = s->generation;
+    s->again = false;
+    if (s->handshaking) {
+        handshake_step(s);
+        return;
+    }
+    reread(s);
+    if (!s->tls || s->generation != generation || s->paused || (s->ending && !s->hears_end))
+        return;
+    if (tls_has_input(s->tls))
+        read_some(s);
+}
+
 bool stream_pool_again(struct stream_pool *p)
 {
     uint32_t n = p->again.n; /* what is added meanwhile waits for the next turn */
@@ -319,8 +421,7 @@ bool stream_pool_again(struct stream_pool *p)
         struct stream *s = list_find(p, &p->again, i);
         if (!s)
             continue;
-        s->again = false;
-        reread(s);
+        again(s);
     }
     p->again.n -= n;
     if (p->again.n)
@@ -354,6 +455,7 @@ static void queue_push(struct stream_queue *q, struct frame *f)
     }
     q->v[q->n++] = frame_ref(f);
     q->bytes += f->n;
+    *q->sum += f->n;
 }
 
 static void mark(struct stream *s)
@@ -367,6 +469,7 @@ static void mark(struct stream *s)
 static void queue_sent(struct stream_queue *q, size_t n)
 {
     q->bytes -= n;
+    *q->sum -= n;
     while (n > 0) {
         struct frame *f = q->v[q->head];
         size_t left = f->n - q->offset;
@@ -381,10 +484,47 @@ static void queue_sent(struct stream_queue *q, size_t n)
     }
 }
 
+/* The front of the queue in one piece, so that it becomes one record: at least as much as TLS holds
+ * of it already. */
+static str queue_piece(const struct stream_queue *q, char *gathered)
+{
+    const struct frame *first = q->v[q->head];
+    size_t n = 0;
+    if (queue_count(q) == 1 || first->n - q->offset >= TLS_RECORD)
+        return str_of(first->bytes + q->offset, first->n - q->offset);
+    for (uint32_t i = q->head; i < q->n && n < TLS_RECORD; i++) {
+        size_t skip = i == q->head ? q->offset : 0, take = q->v[i]->n - skip;
+        if (take > TLS_RECORD - n)
+            take = TLS_RECORD - n;
+        memcpy(gathered + n, q->v[i]->bytes + skip, take);
+        n += take;
+    }
+    return str_of(gathered, n);
+}
+
+static bool queue_write_tls(struct stream *s)
+{
+    struct stream_queue *q = s->queue;
+    while (queue_count(q) > 0) {
+        str piece = queue_piece(q, s->pool->record);
+        ssize_t sent = tls_write(s->tls, piece.p, piece.n);
+        if (sent < 0) {
+            stream_again(s); /* no event may come: the next turn sees the end */
+            return false;
+        }
+        queue_sent(q, (size_t)sent);
+        if ((size_t)sent < piece.n)
+            return true;
+    }
+    return true;
+}
+
 /* One attempt. false: the socket is broken. */
 static bool queue_write(struct stream *s)
 {
     struct stream_queue *q = s->queue;
+    if (s->tls)
+        return queue_write_tls(s);
     while (queue_count(q) > 0) {
         struct iovec iov[IOV_MAX_FRAMES];
         uint32_t n = 0;
@@ -418,16 +558,15 @@ static void after_write(struct stream *s)
         if (!blocked)
             queue_free(s);
     }
-    if (blocked != s->want_write) {
-        s->want_write = blocked;
-        interest(s);
-    }
+    interest_in_writing(s);
     if (blocked)
         return;
     if (s->ending && s->peer_done) {
         leave(s);
     } else if (s->ending && !s->shut) {
         s->shut = true;
+        if (s->tls)
+            tls_end(s->tls);
         shutdown(s->fd, SHUT_WR);
     } else if (!s->ending)
         s->user->drained(s);
@@ -443,6 +582,8 @@ static void queue_from_sequence(struct stream *s, size_t sent)
     sequence_frames(seq, q->v);
     q->n = seq->count;
     q->bytes = seq->bytes;
+    q->sum = &s->pool->unsent;
+    *q->sum += q->bytes;
     for (uint32_t i = 0; i < q->n; i++)
         frame_ref(q->v[i]);
     s->queue = q;
@@ -451,25 +592,35 @@ static void queue_from_sequence(struct stream *s, size_t sent)
     queue_sent(q, sent);
 }
 
+/* Gives how much has left, -1 if the socket is broken. */
+static ssize_t send_piece(struct stream *s, const struct frame *f)
+{
+    if (s->tls)
+        return tls_write(s->tls, f->bytes, f->n);
+    ssize_t sent = send(s->fd, f->bytes, f->n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ENOBUFS))
+        return 0;
+    return sent;
+}
+
 static void stream_write(struct stream *s)
 {
-    if (!s->queue && !s->out)
+    if ((!s->queue && !s->out) || s->handshaking)
         return;
     if (!s->queue) {
         const struct frame *f = sequence_joined(s->out);
-        ssize_t sent = f ? send(s->fd, f->bytes, f->n, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+        ssize_t sent = f ? send_piece(s, f) : 0;
         if (f && sent == (ssize_t)f->n) {
             sequence_unref(s->out);
             s->out = NULL;
             after_write(s);
             return;
         }
-        if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR &&
-            errno != ENOBUFS) {
+        if (sent < 0) {
             leave(s);
             return;
         }
-        queue_from_sequence(s, sent > 0 ? (size_t)sent : 0);
+        queue_from_sequence(s, (size_t)sent);
     }
     if (!queue_write(s)) {
         leave(s);
@@ -532,6 +683,17 @@ bool stream_is_blocked(const struct stream *s)
     return s->queue != NULL;
 }
 
+/* Frames of the queue of which bytes have left, or are encrypted already. */
+static uint32_t frames_begun(const struct stream *s)
+{
+    const struct stream_queue *q = s->queue;
+    size_t begun = q->offset + (s->tls ? tls_held(s->tls) : 0), sum = 0;
+    uint32_t n = 0;
+    while (sum < begun && n < queue_count(q))
+        sum += q->v[q->head + n++]->n;
+    return n;
+}
+
 void stream_drop_output(struct stream *s)
 {
     if (s->out)
@@ -540,10 +702,11 @@ void stream_drop_output(struct stream *s)
     struct stream_queue *q = s->queue;
     if (!q)
         return;
-    uint32_t keep = q->offset > 0 ? 1 : 0;
+    uint32_t keep = frames_begun(s);
     while (queue_count(q) > keep) {
         struct frame *f = q->v[--q->n];
         q->bytes -= f->n;
+        *q->sum -= f->n;
         frame_unref(f);
     }
     q->left_count = 0;
@@ -575,6 +738,7 @@ void stream_end(struct stream *s, int64_t linger_ms)
 /* Two passes over one list: what is marked during the flush waits for the next turn. */
 bool stream_pool_flush(struct stream_pool *p)
 {
+    p->handshakes = 0;
     stream_pool_judge(p);
     uint32_t end = p->dirty.n, writes = 0;
     while (p->dirty.head < end && writes < STREAM_FLUSH_SLICE) {
@@ -624,10 +788,16 @@ void stream_ready(struct stream_pool *p, uint64_t key, uint32_t events)
     if (!s || key_of(s) != key)
         return;
     uint32_t generation = s->generation;
+    if (s->handshaking && !s->ending) {
+        stream_again(s); /* later in this turn, in the order of coming */
+        return;
+    }
     if (events & EPOLLOUT)
         stream_write(s);
     if (s->fd < 0 || s->generation != generation)
         return;
+    if (s->read_waits && (events & EPOLLOUT))
+        events |= EPOLLIN;
     if (s->ending && !s->hears_end) {
         if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
             drain_input(s);
@@ -646,7 +816,7 @@ void stream_deadline(struct stream *s, int64_t due_ms)
 
 void stream_timer(struct stream *s)
 {
-    if (s->ending)
+    if (s->ending || s->handshaking)
         leave(s);
     else
         s->user->timer(s);

@@ -8,6 +8,10 @@
  *          again in front of the next bytes
  * Output   marked by stream_send, written in the flush of the turn, each stream once, at most
  *          STREAM_FLUSH_SLICE writes a turn; what the kernel refuses waits in a queue of its own
+ * TLS      stream_secure puts it between descriptor and user, who hears the first bytes after the
+ *          handshake: STREAM_HANDSHAKES steps of handshakes a turn, the others in their order in
+ *          the next, each handshake within STREAM_HANDSHAKE_MS. What waits for one flush becomes
+ *          one record; what OpenSSL has not taken counts as unsent
  * Limits   STREAM_READ bytes per stream and turn; nothing is read while a user has left work for
  *          the next turn; an unfinished item may be STREAM_REST bytes, or the stream is closed;
  *          unsent output: struct stream_limits, judged on what the kernel refused (design §5)
@@ -17,12 +21,15 @@
 
 #include "io/loop.h"
 #include "io/sequence.h"
+#include "io/tls.h"
 
 enum {
     STREAM_READ = 64 * 1024,
     STREAM_REST = 48 * 1024,
     STREAM_FLUSH_SLICE = 1000,
     STREAM_LINGER_MS = 5000,
+    STREAM_HANDSHAKES = 16,
+    STREAM_HANDSHAKE_MS = 10000,
 };
 
 struct stream;
@@ -47,23 +54,26 @@ struct stream {
     struct sequence *out;       /* not yet tried */
     struct stream_queue *queue; /* tried and refused; then `out` is NULL */
     struct stream_rest *rest;
+    struct tls_session *tls; /* NULL: plain */
     struct timer timer;
     struct stream_pool *pool;
     int fd;
     uint32_t slot, generation;
-    bool dirty : 1;      /* on the pool's flush list */
-    bool again : 1;      /* on the pool's list of the next turn */
-    bool paused : 1;     /* no reading */
-    bool want_write : 1; /* EPOLLOUT is armed */
-    bool ending : 1;     /* close when drained; input is dropped */
-    bool shut : 1;       /* our side is shut down, we wait for the peer's end */
-    bool over : 1;       /* on the list of full streams */
-    bool limited : 1;    /* limits are judged */
-    bool deflate : 1;    /* permessage-deflate was agreed */
-    bool reset : 1;      /* cut with RST when the linger time ends */
-    bool hears_end : 1;  /* while ending the user still gets input, to see the peer's farewell */
-    bool drains : 1;     /* was here when the drain began */
-    bool peer_done : 1;  /* nothing more comes: close as soon as the output has left */
+    bool dirty : 1;       /* on the pool's flush list */
+    bool again : 1;       /* on the pool's list of the next turn */
+    bool paused : 1;      /* no reading */
+    bool want_write : 1;  /* EPOLLOUT is armed */
+    bool ending : 1;      /* close when drained; input is dropped */
+    bool shut : 1;        /* our side is shut down, we wait for the peer's end */
+    bool over : 1;        /* on the list of full streams */
+    bool limited : 1;     /* limits are judged */
+    bool deflate : 1;     /* permessage-deflate was agreed */
+    bool reset : 1;       /* cut with RST when the linger time ends */
+    bool hears_end : 1;   /* while ending the user still gets input, to see the peer's farewell */
+    bool drains : 1;      /* was here when the drain began */
+    bool peer_done : 1;   /* nothing more comes: close as soon as the output has left */
+    bool handshaking : 1; /* TLS has begun: nothing reaches the user, nothing leaves */
+    bool read_waits : 1;  /* TLS must write before it can read on */
 };
 
 struct stream_limits {
@@ -75,6 +85,7 @@ struct stream_limits {
 struct stream_pool {
     struct loop *loop;
     struct stream_limits limits;
+    struct tls_set *tls; /* for new connections of the owner; a reference, NULL: none */
     struct sequence root;
     size_t item_size;
     char **chunks;
@@ -88,8 +99,11 @@ struct stream_pool {
         uint32_t n, cap, head;
     } dirty, again, over;
     char *buffer;
+    char *record; /* frames are joined there for TLS; NULL until the first such stream */
     uint16_t worker;
-    uint64_t dropped; /* frames left out for slow readers */
+    uint64_t dropped;    /* frames left out for slow readers */
+    uint64_t unsent;  /* bytes that the kernel refused and that still wait */
+    uint32_t handshakes; /* steps in this turn */
 };
 
 void stream_pool_init(struct stream_pool *p, struct loop *l, uint16_t worker, size_t item_size);
@@ -98,6 +112,8 @@ void stream_pool_finish(struct stream_pool *p);
 /* A slot for a connected, non-blocking descriptor, which is taken. NULL: epoll refused, fd closed.
  * The bytes behind struct stream are zero. */
 struct stream *stream_open(struct stream_pool *p, int fd, const struct stream_user *user);
+/* Right after stream_open: the peer must speak TLS. Sets the deadline. */
+void stream_secure(struct stream *s, struct tls_set *set);
 struct stream *stream_at(struct stream_pool *p, uint32_t slot); /* NULL if free */
 struct stream *stream_find(struct stream_pool *p, struct handle h);
 static inline struct handle stream_handle(const struct stream *s)
