@@ -3,7 +3,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "api/cors.h"
+#include "api/limit.h"
 #include "base/json.h"
+
+enum { HEAD_ROOM = 512 };
+
+/* The fields that do not depend on who answers. */
+static void common_fields(const struct request *q, int status, struct buf *head)
+{
+    const struct cors *cors = q->worker->settings->cors;
+    limit_fields(q, status, head);
+    if (cors && q->kind == HTTP_MAIN)
+        cors_fields(cors, http1_header_get(&q->head, S("origin")),
+                    str_eq(q->head.method, S("OPTIONS")), head);
+    buf_add(head, S("\r\n"));
+}
 
 void answer(struct request *q, int status, str content_type, str body, str more)
 {
@@ -20,9 +35,12 @@ void answer(struct request *q, int status, str content_type, str body, str more)
         .close = q->must_close,
         .name_keep_alive = q->head.minor == 0 && !q->must_close,
         .more = more,
+        .is_open = true,
     };
     buf_init(&head, SIZE_MAX);
+    buf_room(&head, HEAD_ROOM + body.n);
     http1_response(&head, &a);
+    common_fields(q, status, &head);
     if (!str_eq(q->head.method, S("HEAD")))
         buf_add(&head, body);
     struct frame *f = frame_of(buf_str(&head));

@@ -36,7 +36,9 @@ void headless_destroy(struct headless **h)
     *h = NULL;
     if (!gone)
         return;
-    CHECK(gone->count == 0);
+    for (int i = 0; i < BUCKETS; i++)
+        for (struct headless_address *a; (a = gone->buckets[i]) != NULL; free(a))
+            gone->buckets[i] = a->chain;
     pthread_mutex_destroy(&gone->lock);
     free(gone);
 }

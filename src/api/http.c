@@ -4,6 +4,8 @@
 
 #include "api/answer.h"
 #include "api/auth.h"
+#include "api/headless.h"
+#include "api/limit.h"
 #include "api/route.h"
 
 enum phase {
@@ -17,6 +19,9 @@ struct http_state {
     enum phase phase;
     size_t scanned;  /* of an unfinished head */
     bool head_begun; /* the head's deadline is set */
+    bool has_head;   /* a first head was complete */
+    bool must_go;    /* others need its place, unless a head comes at once */
+    struct headless_entry headless; /* until has_head */
     struct buf body; /* of a request whose body did not arrive with its head */
     struct http1_chunks chunks;
     uint64_t body_left;
@@ -95,6 +100,7 @@ static void request_end(struct stream *s)
     q->route = NULL;
     q->body = S("");
     q->is_kept = q->is_waiting = q->is_answered = q->must_close = q->has_unread = false;
+    q->is_counted = false;
     h->phase = PHASE_HEAD;
     h->scanned = 0;
     h->head_begun = false;
@@ -177,14 +183,14 @@ static void body_too_large(struct request *q)
 {
     q->must_close = true;
     answer_error(q, 413, "payload_too_large", "Request body exceeds %llu MB",
-                 (unsigned long long)(q->worker->node->settings.max_body_bytes >> 20));
+                 (unsigned long long)(q->worker->settings->max_body_bytes >> 20));
 }
 
 static void body_begin(struct stream *s)
 {
     struct http_state *h = state_of(s);
     struct request *q = &h->request;
-    uint64_t max = q->worker->node->settings.max_body_bytes;
+    uint64_t max = q->worker->settings->max_body_bytes;
     bool has_body = q->head.chunked || q->head.length > 0;
     bool is_unsigned = q->route->auth == UNSIGNED;
     q->has_unread = has_body && is_unsigned; /* strangers make us buffer nothing */
@@ -284,6 +290,56 @@ static size_t body_step(struct stream *s, char *in, size_t n)
     return take;
 }
 
+/* ---- connections without a head (security R4) ---- */
+
+struct spare_mail {
+    struct mail mail;
+    struct handle connection;
+};
+
+/* Its head may lie in the kernel while we accept others by the dozen: it gets a moment. */
+static void spare(void *owner, struct mail *m)
+{
+    struct stream *s = node_find(((struct spare_mail *)m)->connection);
+    (void)owner;
+    free(m);
+    if (!s || s->user != &http_user || state_of(s)->has_head)
+        return;
+    state_of(s)->must_go = true;
+    deadline(s, HTTP_SPARE_MS);
+}
+
+static void headless_begin(struct stream *s)
+{
+    struct http_state *h = state_of(s);
+    struct worker *w = h->request.worker;
+    const struct settings *set = w->settings;
+    struct handle loser;
+    if (!w->node->headless)
+        return;
+    /* Behind a proxy all have one address, and a Unix socket's peers have none. */
+    struct client_address a = *limit_peer(&h->request);
+    bool is_single = set->api_trust_hops == 0 && set->connect_trust_hops == 0 &&
+                     (a.kind == CLIENT_IPV4 || a.kind == CLIENT_IPV6);
+    client_mask(&a, set->ipv6_prefix);
+    if (!headless_add(w->node->headless, &h->headless, stream_handle(s), is_single ? &a : NULL,
+                      &loser))
+        return;
+    struct spare_mail *m = mem_zero(sizeof *m);
+    m->mail.run = spare;
+    m->connection = loser;
+    loop_post(&w->loop, &w->node->workers[loser.worker]->loop, &m->mail);
+}
+
+static void headless_end(struct http_state *h)
+{
+    struct headless *list = h->request.worker->node->headless;
+    if (list && !h->has_head)
+        headless_remove(list, &h->headless);
+    h->has_head = true;
+    h->must_go = false;
+}
+
 /* ---- heads ---- */
 
 /* The head is judged, perhaps by a late answer of the app store. */
@@ -297,10 +353,10 @@ static void head_decided(struct request *q)
 
 static void head_decided_later(struct request *q)
 {
-    state_of(q->stream)->phase = PHASE_HEAD;
+    struct stream *s = q->stream;
+    state_of(s)->phase = PHASE_HEAD;
+    stream_resume(s); /* what comes of it may pause it anew, also the WebSocket that it becomes */
     head_decided(q);
-    if (state_of(q->stream)->phase != PHASE_WAIT)
-        go_on(q->stream);
 }
 
 static void answer_unknown(struct request *q)
@@ -332,9 +388,9 @@ static bool coding_is_fine(const struct request *q)
     return coding.n == 0 || str_eq_nocase(coding, S("identity"));
 }
 
-static void head_judge(struct request *q)
+static void head_route(struct request *q, enum route_result found)
 {
-    switch (route_find(q)) {
+    switch (found) {
     case ROUTE_NOT_FOUND:
         answer_unknown(q);
         return;
@@ -351,6 +407,23 @@ static void head_judge(struct request *q)
         answer_error(q, 415, "unsupported_media_type", "Content-Encoding not supported");
     else if (q->route->auth != UNSIGNED)
         auth_head(q, head_decided_later);
+}
+
+/* The limiter has answered late. */
+static void head_counted(struct request *q)
+{
+    if (!q->is_answered)
+        head_route(q, route_find(q));
+    if (!q->is_waiting)
+        head_decided_later(q);
+}
+
+static void head_judge(struct request *q)
+{
+    enum route_result found = route_find(q);
+    limit_head(q, head_counted);
+    if (!q->is_answered && !q->is_waiting)
+        head_route(q, found);
 }
 
 static void answer_malformed(struct stream *s, int status)
@@ -376,7 +449,7 @@ static size_t head_step(struct stream *s, char *in, size_t n)
     int status;
     switch (http1_head(str_of(in, n), &h->scanned, &q->head, &used, &status)) {
     case PARSE_MORE:
-        if (!h->head_begun)
+        if (!h->head_begun && !h->must_go)
             deadline(s, HTTP_HEAD_MS);
         h->head_begun = true;
         return 0;
@@ -386,6 +459,7 @@ static size_t head_step(struct stream *s, char *in, size_t n)
     case PARSE_OK:
         break;
     }
+    headless_end(h);
     q->head_text = str_of(in, used);
     q->has_unread = q->head.chunked || (q->head.has_length && q->head.length > HTTP_DROP_MAX) ||
                     (q->head.expect_continue && q->head.length);
@@ -441,7 +515,9 @@ static size_t http_data(struct stream *s, char *in, size_t n, bool *more)
 static void http_timer(struct stream *s)
 {
     struct http_state *h = state_of(s);
-    if (h->phase == PHASE_WAIT)
+    if (h->must_go)
+        stream_end(s, 0);
+    else if (h->phase == PHASE_WAIT)
         deadline(s, HTTP_IDLE_MS); /* the answer is ours to give */
     else if (h->phase == PHASE_DROP || (h->phase == PHASE_HEAD && !h->head_begun))
         stream_end(s, 0); /* answered already; or idle, perhaps not reading its answers */
@@ -453,6 +529,7 @@ static void http_gone(struct stream *s)
 {
     struct http_state *h = state_of(s);
     body_uncount(h, h->request.worker->node);
+    headless_end(h);
     state_free(h);
 }
 
@@ -475,7 +552,7 @@ static const struct stream_user http_user = {
     .drained = http_drained,
 };
 
-struct stream *http_open(struct worker *w, int fd)
+struct stream *http_open(struct worker *w, int fd, enum http_kind kind)
 {
     struct stream *s = stream_open(&w->pool, fd, &http_user);
     if (!s)
@@ -483,8 +560,10 @@ struct stream *http_open(struct worker *w, int fd)
     struct http_state *h = mem_zero(sizeof *h);
     h->request.worker = w;
     h->request.stream = s;
+    h->request.kind = kind;
     ((struct http *)s)->state = h;
     deadline(s, HTTP_HEAD_MS);
+    headless_begin(s);
     return s;
 }
 

@@ -15,10 +15,19 @@ enum {
     HTTP_BODY_MS = 30000,
     HTTP_IDLE_MS = 75000,
     HTTP_LINGER_MS = 2000,
+    HTTP_SPARE_MS = 100, /* for the oldest of too many connections without a head */
     HTTP_REQUESTS_PER_TURN = 32,
     HTTP_DROP_MAX = 64 * 1024, /* of a body that nobody will read */
 };
 #define HTTP_BODIES_MAX (256 * 1024 * 1024)
+
+/* What a listener is for. */
+enum http_kind {
+    HTTP_MAIN = 1,     /* API and WebSocket */
+    HTTP_METRICS = 2,  /* metrics, health, status; on the service thread */
+    HTTP_REDIRECT = 4, /* everything answers 308 to the TLS port */
+    HTTP_ANY = HTTP_MAIN | HTTP_METRICS,
+};
 
 struct http_state;
 struct http {
@@ -27,7 +36,7 @@ struct http {
 };
 
 /* Takes an accepted descriptor. NULL: it could not be added, and is closed. */
-struct stream *http_open(struct worker *w, int fd);
+struct stream *http_open(struct worker *w, int fd, enum http_kind kind);
 /* Closes a connection that waits for its next request; a request under way is answered first, with
  * Connection: close. For the drain. */
 void http_leave_if_idle(struct stream *s);

@@ -6,10 +6,13 @@
 #ifndef API_REQUEST_H
 #define API_REQUEST_H
 
+#include "api/http.h"
 #include "app/app_table.h"
 #include "base/buf.h"
 #include "conn/worker.h"
 #include "pusher/api_sign.h"
+#include "rate_limiter/rate_limiter.h"
+#include "wire/forwarded.h"
 #include "wire/http1.h"
 
 enum { REQUEST_SEGMENTS = 5 };
@@ -18,7 +21,8 @@ struct route;
 struct request {
     struct worker *worker;
     struct stream *stream;
-    arena memory; /* cleared when the answer is out */
+    enum http_kind kind; /* of the listener it came by */
+    arena memory;        /* cleared when the answer is out */
     struct http1_request head;
     str head_text, body;
     const struct route *route;
@@ -28,6 +32,9 @@ struct request {
     size_t param_count;
     struct app_entry *app;            /* of signed routes */
     void (*go_on)(struct request *q); /* when the app store has answered late */
+    struct client_address peer;       /* of the connection, if has_peer (api/limit.h) */
+    struct rate_answer rate;          /* if is_counted */
+    bool has_peer, is_counted;
     bool is_kept;                     /* head and body are copies */
     bool is_waiting;                  /* for an answer of a driver */
     bool is_answered;

@@ -3,7 +3,8 @@
 #include "base/utf8.h"
 
 static const struct route routes[] = {
-#define ROUTE(method, path, endpoint, auth) {STR(method), STR(path), endpoint, auth},
+#define ROUTE(method, path, endpoint, auth, listeners, label)                                       \
+    {STR(method), STR(path), endpoint, auth, listeners, label},
 #include "api/routes.def"
 #undef ROUTE
 };
@@ -62,7 +63,7 @@ enum route_result route_find(struct request *q)
     if (!str_starts(q->head.path, S("/")) || !split(q, &bad))
         return ROUTE_NOT_FOUND;
     for (size_t i = 0; i < COUNT_OF(routes) && !q->route; i++)
-        if (path_is(q, routes[i].path))
+        if ((routes[i].listeners & q->kind) && path_is(q, routes[i].path))
             q->route = &routes[i];
     if (!q->route)
         return ROUTE_NOT_FOUND;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "api/answer.h"
+#include "api/operator.h"
 #include "api/route.h"
 #include "api/usage.h"
 #include "base/json.h"
@@ -101,26 +102,12 @@ static void history_write(struct buf *b, str name)
                  "\"degraded_channels\":0,\"reset_required_channels\":0,\"queue_depth\":0},"));
 }
 
-static bool is_allowed(const struct request *q)
-{
-    str token = q->worker->node->settings.usage_token;
-    str sent = http1_header_get(&q->head, S("authorization"));
-    return token.n && str_starts(sent, S("Bearer ")) && crypto_equal(str_from(sent, 7), token);
-}
-
 void endpoint_stats(struct request *q)
 {
-    const struct settings *set = &q->worker->node->settings;
     struct stats s = {.q = q};
     struct buf b;
-    if (!set->usage_enabled || set->usage_token.n == 0) {
-        answer(q, 404, S("text/plain"), S("404 NOT FOUND"), S(""));
+    if (!operator_is_allowed(q))
         return;
-    }
-    if (!is_allowed(q)) {
-        answer_error(q, 401, "auth_failed", "Bearer token required");
-        return;
-    }
     buf_init(&s.apps, SIZE_MAX);
     buf_init(&b, SIZE_MAX);
     apps_write(&s);

@@ -17,6 +17,11 @@ static void count_app(void *ctx, struct app *app)
     ++*(size_t *)ctx;
 }
 
+static bool has_been_reached(const struct request *q, enum label_backend b)
+{
+    return node_backend(q->worker->node, b) != BACKEND_NEVER;
+}
+
 static bool node_is_fine(struct request *q)
 {
     size_t apps = 0;
@@ -25,15 +30,28 @@ static bool node_is_fine(struct request *q)
         return false;
     }
     app_manager_each(q->worker->node->apps, count_app, &apps);
-    if (apps == 0)
+    bool fine = apps > 0 && has_been_reached(q, label_backend_ADAPTER) &&
+                has_been_reached(q, label_backend_APP_STORE);
+    if (!fine)
         answer_word(q, 503, S("ERROR"));
-    return apps > 0;
+    return fine;
+}
+
+static void answer_fine(struct request *q)
+{
+    const struct node *n = q->worker->node;
+    for (unsigned b = 0; b < label_backend_COUNT; b++)
+        if (node_backend(n, b) != BACKEND_UP) {
+            answer_word(q, 200, S("DEGRADED"));
+            return;
+        }
+    answer_word(q, 200, S("OK"));
 }
 
 void endpoint_up(struct request *q)
 {
     if (node_is_fine(q))
-        answer_word(q, 200, S("OK"));
+        answer_fine(q);
 }
 
 static void app_found(struct request *q, struct app_answer *a)
@@ -45,7 +63,7 @@ static void app_found(struct request *q, struct app_answer *a)
     else if (!a->app->enabled)
         answer_word(q, 503, S("ERROR"));
     else
-        answer_word(q, 200, S("OK"));
+        answer_fine(q);
     app_unref(&a->app);
 }
 

@@ -8,7 +8,7 @@ void endpoint_upgrade(struct request *q)
 {
     struct ws_handshake h;
     struct buf b;
-    bool compress = q->worker->node->settings.compression;
+    bool compress = q->worker->settings->compression;
     bool agreed = ws_handshake_decide(&q->head, compress, &h);
     /* Shared compressed frames need one window: an offer of a smaller one stays unanswered. */
     if (agreed && h.deflate && h.server_window_bits < 15)

@@ -64,7 +64,7 @@ void memory_write(struct buf *b)
 void endpoint_usage(struct request *q)
 {
     struct buf b;
-    if (!q->worker->node->settings.usage_enabled) {
+    if (!q->worker->settings->usage_enabled) {
         answer(q, 404, S("text/plain"), S("404 NOT FOUND"), S(""));
         return;
     }

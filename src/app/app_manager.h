@@ -46,6 +46,9 @@ enum when app_by_key(struct app_manager *m, struct handle asker, str key, struct
                      app_fn *cb);
 enum when app_by_id(struct app_manager *m, struct handle asker, str id, struct app_answer *out,
                     app_fn *cb);
+/* Takes the apps of a newer file. Errors as for the create; then nothing has changed. */
+NODISCARD bool app_manager_reload(struct app_manager *m, const struct app_manager_options *opt,
+                                  struct err *e);
 /* Calls fn for every app the driver knows without asking a backend; fn borrows the record. */
 void app_manager_each(struct app_manager *m, app_each_fn *fn, void *ctx);
 

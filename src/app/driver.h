@@ -28,6 +28,9 @@ struct app_driver {
     enum when (*by_id)(struct app_manager *m, str id, struct app_answer *out,
                        struct app_call *call);
     void (*each)(struct app_manager *m, app_each_fn *fn, void *ctx);
+    /* The apps of the file have changed, or the driver's own copies are to be forgotten. On false
+     * everything stays as it was. */
+    bool (*reload)(struct app_manager *m, const struct app_manager_options *opt, struct err *e);
 };
 
 struct app_manager { /* first member of every driver's own struct */

@@ -159,7 +159,7 @@ static bool app_is_fine(struct conn *c, struct app *app, str origin)
 static bool quotas_taken(struct conn *c)
 {
     struct node *n = conn_worker(c)->node;
-    if (!quota_take(&n->connections, n->settings.max_connections)) {
+    if (!quota_take(&n->connections, conn_worker(c)->settings->max_connections)) {
         refuse(c, WIRE_OVER_CAPACITY);
         return false;
     }
@@ -178,7 +178,7 @@ static void conn_timer(struct stream *s);
 static void established(struct conn *c)
 {
     struct worker *w = conn_worker(c);
-    const struct settings *set = &w->node->settings;
+    const struct settings *set = w->settings;
     char id[24];
     size_t n = conn_socket_id(c, id);
     struct buf *b = json_start(c);
@@ -253,7 +253,7 @@ void conn_upgrade(struct stream *s, const struct upgrade *u)
         socket_id_make(w->next_number++ * w->node->worker_count + w->index, w->index, s->slot)
             .number;
     c->active_ms = w->loop.now_ms;
-    stream_deadline(s, w->loop.now_ms + w->node->settings.activity_timeout_ms);
+    stream_deadline(s, w->loop.now_ms + w->settings->activity_timeout_ms);
     if (atomic_load(&w->node->draining)) {
         refuse(c, WIRE_DRAINING);
         return;
@@ -374,7 +374,7 @@ static void on_message(struct conn *c, str text)
 
 static struct ws_limits limits_of(const struct conn *c)
 {
-    const struct settings *set = &conn_worker(c)->node->settings;
+    const struct settings *set = conn_worker(c)->settings;
     uint64_t app = (uint64_t)c->app->app->max_event_payload_kb * 1024;
     uint64_t max = app ? app + 16 * 1024 : 0;
     if (max < set->max_payload_bytes)
@@ -412,7 +412,7 @@ static void on_item(struct conn *c, const struct ws_event *ev)
 /* Our Close has been queued: of what still comes only the peer's Close counts (§2.7). */
 static size_t farewell_data(struct conn *c, char *in, size_t n)
 {
-    const struct settings *set = &conn_worker(c)->node->settings;
+    const struct settings *set = conn_worker(c)->settings;
     struct ws_limits lim = {set->max_payload_bytes, set->max_frame_bytes, c->sub.stream.deflate};
     size_t done = 0, used;
     struct ws_event ev;
@@ -509,7 +509,7 @@ static void conn_timer(struct stream *s)
 {
     struct conn *c = conn_of(s);
     int64_t now = worker_of(s)->loop.now_ms;
-    int64_t idle = worker_of(s)->node->settings.activity_timeout_ms;
+    int64_t idle = worker_of(s)->settings->activity_timeout_ms;
     if (c->admission) { /* the driver's own deadline ends this */
         stream_deadline(s, now + idle);
         return;

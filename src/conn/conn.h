@@ -56,7 +56,7 @@ struct conn {
     bool is_java : 1;      /* client=java-client (§11) */
     bool has_quota : 1;    /* counted against app and node */
     bool is_settling : 1;  /* steps are being answered: new ones go in front */
-    bool is_blocked : 1;    /* reading stopped because a mailbox is full; looked at each 10 ms */
+    bool is_blocked : 1;   /* reading stopped because a mailbox is full; looked at each 10 ms */
     bool paused_steps : 1; /* reading stopped at CONN_STEPS_MAX */
 };
 _Static_assert(sizeof(struct conn) <= 384, "an idle connection is small");

@@ -9,7 +9,7 @@ void node_use(struct node *n)
 
 struct stream *node_find(struct handle h)
 {
-    if (!current || h.worker >= current->worker_count)
+    if (!current || h.worker > current->worker_count || !current->workers[h.worker])
         return NULL;
     return stream_find(&current->workers[h.worker]->pool, h);
 }

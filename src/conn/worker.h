@@ -13,37 +13,40 @@
 #include "app/app_table.h"
 #include "cache/cache.h"
 #include "channel/registry.h"
+#include "conn/settings.h"
 #include "io/stream.h"
+#include "metrics/metrics.h"
 
-/* What connections and requests need of the configuration; units in the names. */
-struct settings {
-    int64_t activity_timeout_ms, user_authentication_timeout_ms, shutdown_grace_ms;
-    int64_t max_connections;                                        /* of the node; 0: none */
-    uint64_t max_payload_bytes, max_message_bytes, max_frame_bytes; /* websocket-protocol §2.5 */
-    uint64_t max_body_bytes;                                        /* of an API request */
-    bool compression, usage_enabled;
-    str usage_token; /* bearer token of /stats; empty: not served here */
-};
+/* What is remembered of a backend (http-api.md §9): /up and the metrics say the same. */
+enum backend_state { BACKEND_UP, BACKEND_AWAY, BACKEND_NEVER /* not reached since the start */ };
 
 struct worker;
+struct headless;
+struct rate_limiter;
 struct node {
-    struct settings settings;
+    struct settings *settings; /* the newest; workers hold their own (main thread only) */
     struct registry *registry;
     struct app_manager *apps;
     struct cache *cache;
+    struct rate_limiter *api_limiter, *connect_limiter; /* NULL: off */
+    struct headless *headless;                          /* api/headless.h; NULL: off */
     struct app_lives lives;
     _Atomic int64_t connections; /* admitted WebSockets */
     _Atomic int64_t body_bytes;  /* API bodies in receipt (security R8) */
     _Atomic bool draining;
+    _Atomic uint8_t backends[label_backend_COUNT]; /* enum backend_state */
     int64_t (*wall_s)(void); /* Unix seconds, for signed requests */
+    const struct metrics_format *metrics; /* NULL: not served */
     uint16_t worker_count;
-    struct worker *workers[REGISTRY_WORKERS_MAX];
+    /* [worker_count] is the service thread's, which serves no clients of the main listener */
+    struct worker *workers[REGISTRY_WORKERS_MAX + 1];
 };
 
 struct worker {
     struct loop loop;
     struct stream_pool pool;
     struct node *node;
+    struct settings *settings; /* a reference; swapped between turns */
     struct app_table apps;
     uint64_t next_number; /* of connections: socket_id */
     uint16_t index;
@@ -55,6 +58,10 @@ struct worker {
 static inline struct worker *worker_of(const struct stream *s)
 {
     return CONTAINER_OF(s->pool, struct worker, pool);
+}
+static inline enum backend_state node_backend(const struct node *n, enum label_backend b)
+{
+    return (enum backend_state)atomic_load_explicit(&n->backends[b], memory_order_relaxed);
 }
 /* The node whose workers answer callbacks of driver families; one per process, tests set it. */
 void node_use(struct node *n);

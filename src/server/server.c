@@ -11,19 +11,10 @@
 
 #include "base/log.h"
 #include "io/sock.h"
-#include "server/service.h"
-#include "server/worker.h"
-
-enum { DRAIN_SPREAD_MAX_MS = 500, DRAIN_LOOK_MS = 10 };
-
-struct server {
-    struct node node;
-    struct worker_thread *threads;
-    struct loop **loops;
-    struct service service;
-    uint16_t worker_count; /* initialised ones */
-    int64_t grace_ms;
-};
+#include "server/limits.h"
+#include "server/notify.h"
+#include "server/settings.h"
+#include "server/state.h"
 
 /* ---- start ---- */
 
@@ -49,39 +40,6 @@ static uint16_t cpus_usable(void)
     return (uint16_t)(n < 1 ? 1 : n > REGISTRY_WORKERS_MAX ? REGISTRY_WORKERS_MAX : n);
 }
 
-static void settings_fill(struct settings *s, const struct config *c)
-{
-    *s = (struct settings){
-        .activity_timeout_ms = (int64_t)(c->activity_timeout_s ? c->activity_timeout_s : 1) * 1000,
-        .user_authentication_timeout_ms = (int64_t)c->user_authentication_timeout_s * 1000,
-        .shutdown_grace_ms = (int64_t)c->shutdown_grace_period_s * 1000,
-        .max_connections = c->max_connections,
-        .max_payload_bytes = (uint64_t)c->websocket_max_payload_kb * 1024,
-        .max_message_bytes = c->websocket.max_message_size,
-        .max_frame_bytes = c->websocket.max_frame_size,
-        .max_body_bytes = (uint64_t)c->http_api.request_limit_in_mb * 1024 * 1024,
-        .compression = c->websocket.compression,
-        .usage_enabled = c->http_api.usage_enabled,
-        .usage_token = c->http_api.usage_token,
-    };
-}
-
-/* max_bytes and max_backpressure count alike, the smaller wins; none of all: 1000 messages. */
-static struct stream_limits limits_of(const struct config *c)
-{
-    uint64_t bytes = c->websocket.max_backpressure;
-    if (c->websocket.max_bytes && (bytes == 0 || c->websocket.max_bytes < bytes))
-        bytes = c->websocket.max_bytes;
-    uint64_t messages = c->websocket.max_messages;
-    if (!messages && !c->websocket.max_bytes)
-        messages = 1000;
-    return (struct stream_limits){
-        .max_messages = (uint32_t)messages,
-        .max_bytes = bytes,
-        .drop_when_full = !c->websocket.disconnect_on_buffer_full,
-    };
-}
-
 static void descriptors_raise(void)
 {
     struct rlimit r;
@@ -104,8 +62,10 @@ static bool families_open(struct server *s, const struct config *c, struct err *
     s->node.apps = app_manager_create(&apps, e);
     if (!s->node.apps)
         return false;
+    for (size_t i = 0; i < c->app_count; i++)
+        metrics_app_known(c->apps[i]->id);
     s->node.cache = cache_create(&cache, e);
-    return s->node.cache != NULL;
+    return s->node.cache != NULL && limits_open(&s->node, c, e);
 }
 
 static bool workers_open(struct server *s, const struct config *c, struct err *e)
@@ -116,10 +76,12 @@ static bool workers_open(struct server *s, const struct config *c, struct err *e
     for (uint16_t i = 0; i < n; i++) {
         if (!worker_init(&s->threads[i], &s->node, i, NULL, NULL, e))
             return false;
-        s->threads[i].worker.pool.limits = limits_of(c);
         s->loops[i] = &s->threads[i].worker.loop;
         s->worker_count++;
     }
+    if (!service_open(&s->service, &s->node, e))
+        return false;
+    s->has_service = true;
     s->node.registry =
         registry_create(n, s->loops, s->node.cache, (int64_t)c->channel_cache_ttl_s * 1000);
     return true;
@@ -138,11 +100,34 @@ static bool listeners_open(struct server *s, const struct config *c, struct err 
             close(fd);
             return false;
         }
-        if (!worker_listen(&s->threads[i], fd, e))
+        if (!worker_listen(&s->threads[i], fd, HTTP_MAIN, e))
             return false;
     }
     log_info("server", "listening on %s, %u workers", at.text, s->node.worker_count);
     return true;
+}
+
+/* Without metrics the server is as good as with them: a busy port is a warning. */
+static void metrics_listen(struct server *s, const struct config *c)
+{
+    struct sock_address at;
+    struct err e;
+    if (!c->metrics.enabled)
+        return;
+    int fd = sock_resolve(c->metrics.host, c->metrics.port, &at, &e) ? sock_listen(&at, false, &e)
+                                                                     : -1;
+    if (fd < 0 || !worker_listen(&s->service.thread, fd, HTTP_METRICS, &e)) {
+        log_warn("server", "no metrics: %s", e.text);
+        return;
+    }
+    s->metrics = (struct metrics_format){
+        .prefix = arena_str(&s->memory, c->metrics.prefix),
+        .port = c->metrics.port ? c->metrics.port : sock_port(fd),
+        .read = server_report,
+        .ctx = s,
+    };
+    s->node.metrics = &s->metrics;
+    log_info("server", "metrics on %s", at.text);
 }
 
 /* A second process on the same port would silently share it (SO_REUSEPORT): ask for it alone. */
@@ -160,32 +145,25 @@ static bool port_is_free(const struct config *c, struct err *e)
     return true;
 }
 
-static void signals_block(sigset_t *set)
+struct server *server_create(const struct config_args *args, struct config *c, struct err *e)
 {
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-struct server *server_create(const struct config *c, struct err *e)
-{
-    sigset_t set;
     struct server *s = mem_zero(sizeof *s);
-    signals_block(&set);
+    server_signal(0); /* blocks them */
     descriptors_raise();
+    s->args = args;
+    s->config = c;
     app_lives_init(&s->node.lives);
-    settings_fill(&s->node.settings, c);
+    s->node.settings = settings_of(c);
     s->node.wall_s = wall_s;
     uint32_t workers = c->workers ? c->workers : cpus_usable();
     s->node.worker_count =
         (uint16_t)(workers > REGISTRY_WORKERS_MAX ? REGISTRY_WORKERS_MAX : workers);
     node_use(&s->node);
     if (port_is_free(c, e) && families_open(s, c, e) && workers_open(s, c, e) &&
-        listeners_open(s, c, e))
+        listeners_open(s, c, e)) {
+        metrics_listen(s, c);
         return s;
+    }
     server_destroy(&s);
     return NULL;
 }
@@ -194,57 +172,25 @@ struct server *server_create(const struct config *c, struct err *e)
 
 static bool threads_start(struct server *s, struct err *e)
 {
+    if (!service_start(&s->service, e))
+        return false;
     for (uint16_t i = 0; i < s->node.worker_count; i++)
         if (!worker_start(&s->threads[i], e))
             return false;
-    return service_start(&s->service, s->node.registry, e);
+    return true;
 }
 
-static uint32_t sockets_live(const struct server *s)
+/* Only a node whose loops turn may say that it lives. */
+static void watchdog_feed(struct server *s)
 {
-    uint32_t n = 0;
+    int64_t oldest = loop_clock_monotonic(NULL) - s->watchdog_ms - LOOP_MAX_WAIT_MS;
+    if (s->watchdog_ms == 0)
+        return;
     for (uint16_t i = 0; i < s->node.worker_count; i++)
-        n += atomic_load(&s->threads[i].load);
-    return n;
-}
-
-/* Those who come during the drain are refused and not waited for. */
-static uint32_t sockets_draining(const struct server *s)
-{
-    uint32_t n = 0;
-    for (uint16_t i = 0; i < s->node.worker_count; i++)
-        n += atomic_load(&s->threads[i].draining);
-    return n;
-}
-
-static int signal_wait(int64_t wait_ms)
-{
-    sigset_t set;
-    signals_block(&set);
-    struct timespec ts = {wait_ms / 1000, wait_ms % 1000 * 1000000};
-    return wait_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &ts);
-}
-
-/* Closes WebSockets with 4200, spread a little; ends when nobody is left or the grace is over. */
-static int drain(struct server *s)
-{
-    int64_t grace = s->node.settings.shutdown_grace_ms;
-    int64_t spread = grace / 2 < DRAIN_SPREAD_MAX_MS ? grace / 2 : DRAIN_SPREAD_MAX_MS;
-    int64_t end = loop_clock_monotonic(NULL) + grace;
-    atomic_store(&s->node.draining, true);
-    log_info("server", "shutting down, %u sockets", sockets_live(s));
-    if (atomic_load(&s->node.connections) < 100)
-        spread = 0; /* few enough to tell at once */
-    for (uint16_t i = 0; i < s->node.worker_count; i++)
-        worker_drain(&s->threads[i], spread);
-    while (sockets_draining(s) > 0 && loop_clock_monotonic(NULL) < end) {
-        int sig = signal_wait(DRAIN_LOOK_MS);
-        if (sig == SIGTERM || sig == SIGINT) {
-            log_warn("server", "second signal, leaving at once");
-            _exit(1);
-        }
-    }
-    return 0;
+        if (atomic_load(&s->threads[i].turned_ms) < oldest)
+            return;
+    if (atomic_load(&s->service.thread.turned_ms) >= oldest)
+        notify_watchdog();
 }
 
 int server_run(struct server *s)
@@ -254,16 +200,19 @@ int server_run(struct server *s)
         log_error("server", "%s", e.text);
         return 1;
     }
+    s->watchdog_ms = notify_watchdog_ms();
+    notify_ready("Serving");
     for (;;) {
-        int sig = signal_wait(-1);
+        int sig = server_signal(s->watchdog_ms ? s->watchdog_ms : -1);
         if (sig == SIGTERM || sig == SIGINT)
             break;
         if (sig == SIGHUP)
-            log_info("server", "nothing to reload: the configuration is read once, at the start");
+            server_reload(s);
+        watchdog_feed(s);
     }
-    int code = drain(s);
+    server_drain(s);
     log_info("server", "stopped");
-    return code;
+    return 0;
 }
 
 void server_destroy(struct server **ps)
@@ -273,16 +222,24 @@ void server_destroy(struct server **ps)
         return;
     for (uint16_t i = 0; i < s->worker_count; i++)
         worker_stop(&s->threads[i]);
-    service_stop(&s->service);
+    if (s->has_service)
+        service_stop(&s->service);
     for (uint16_t i = 0; i < s->worker_count; i++)
         worker_close_streams(&s->threads[i]);
+    if (s->has_service)
+        worker_close_streams(&s->service.thread);
     for (uint16_t i = 0; i < s->worker_count; i++)
         worker_finish(&s->threads[i]);
+    if (s->has_service)
+        worker_finish(&s->service.thread);
     registry_destroy(&s->node.registry);
     cache_destroy(&s->node.cache);
+    limits_close(&s->node);
     app_manager_destroy(&s->node.apps);
     app_lives_finish(&s->node.lives);
+    settings_unref(&s->node.settings);
     node_use(NULL);
+    arena_finish(&s->memory);
     free(s->threads);
     free(s->loops);
     free(s);

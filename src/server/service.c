@@ -1,72 +1,31 @@
 #include "server/service.h"
 
-#include <stdlib.h>
-
 enum { TICK_MS = 250 };
 
-static void on_ready(void *ctx, uint64_t key, uint32_t events)
-{
-    (void)ctx;
-    (void)key;
-    (void)events;
-}
-
-static bool nothing_left(void *ctx)
-{
-    (void)ctx;
-    return false;
-}
-
-static void on_timer(void *ctx, struct timer *t)
+static void tick(void *ctx)
 {
     struct service *s = ctx;
-    registry_tick(s->registry, s->loop.now_ms);
-    timer_set(&s->loop.timers, t, s->loop.now_ms + TICK_MS);
+    struct loop *l = service_loop(s);
+    registry_tick(s->thread.worker.node->registry, l->now_ms);
+    loop_alarm(l, &s->tick, l->now_ms + TICK_MS);
 }
 
-static const struct loop_owner owner = {
-    .ready = on_ready,
-    .again = nothing_left,
-    .timer = on_timer,
-    .flush = nothing_left,
-};
-
-static void *run(void *arg)
+bool service_open(struct service *s, struct node *n, struct err *e)
 {
-    loop_run(&((struct service *)arg)->loop);
-    return NULL;
-}
-
-bool service_start(struct service *s, struct registry *r, struct err *e)
-{
-    memset(s, 0, sizeof *s);
-    s->registry = r;
-    if (!loop_init(&s->loop, &owner, s, NULL, NULL, e))
+    if (!worker_init(&s->thread, n, n->worker_count, NULL, NULL, e))
         return false;
-    timer_set(&s->loop.timers, &s->tick, s->loop.now_ms + TICK_MS);
-    int rc = pthread_create(&s->thread, NULL, run, s);
-    if (rc != 0) {
-        loop_finish(&s->loop);
-        return err_set(e, ERR_SYSTEM, "cannot start the service thread: %s", strerror(rc));
-    }
-    s->is_started = true;
+    s->tick = (struct alarm){.fn = tick, .ctx = s};
     return true;
 }
 
-static void stop_now(void *ctx, struct mail *m)
+bool service_start(struct service *s, struct err *e)
 {
-    ((struct service *)ctx)->loop.stop = true;
-    free(m);
+    struct loop *l = service_loop(s);
+    loop_alarm(l, &s->tick, l->now_ms + TICK_MS);
+    return worker_start(&s->thread, e);
 }
 
 void service_stop(struct service *s)
 {
-    if (!s->is_started)
-        return;
-    struct mail *m = mem_zero(sizeof *m);
-    m->run = stop_now;
-    loop_post(NULL, &s->loop, m);
-    pthread_join(s->thread, NULL);
-    loop_finish(&s->loop);
-    s->is_started = false;
+    worker_stop(&s->thread);
 }

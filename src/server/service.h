@@ -1,23 +1,26 @@
-/* server/service.h - the service thread: deadlines of channel records.
+/* server/service.h - the service thread: what must delay no connection.
  *
- * Nature   a loop of its own, so that nothing delays connections (design §2)
+ * It is a worker without clients of the main listener: deadlines of channel records, webhooks, the
+ * metrics listener and the status page run on its loop (design §2).
+ *
+ * Nature   service_open and service_close on the main thread; the thread runs in between
  */
 #ifndef SERVER_SERVICE_H
 #define SERVER_SERVICE_H
 
-#include <pthread.h>
-
-#include "channel/registry.h"
+#include "server/worker.h"
 
 struct service {
-    struct loop loop;
-    struct timer tick;
-    struct registry *registry;
-    pthread_t thread;
-    bool is_started;
+    struct worker_thread thread; /* worker index: node->worker_count */
+    struct alarm tick;
 };
 
-NODISCARD bool service_start(struct service *s, struct registry *r, struct err *e);
+NODISCARD bool service_open(struct service *s, struct node *n, struct err *e);
+NODISCARD bool service_start(struct service *s, struct err *e);
+static inline struct loop *service_loop(struct service *s)
+{
+    return &s->thread.worker.loop;
+}
 void service_stop(struct service *s);
 
 #endif

@@ -23,18 +23,19 @@ static struct worker_thread *thread_of(void *ctx)
 struct handed { /* an accepted socket on its way to another worker */
     struct mail mail;
     int fd;
+    enum http_kind kind;
 };
 
-static void adopt(struct worker_thread *t, int fd)
+static void adopt(struct worker_thread *t, int fd, enum http_kind kind)
 {
-    if (http_open(&t->worker, fd))
+    if (http_open(&t->worker, fd, kind))
         atomic_fetch_add_explicit(&t->load, 1, memory_order_relaxed);
 }
 
 static void handed_over(void *owner, struct mail *m)
 {
     struct handed *h = (struct handed *)m;
-    adopt(thread_of(owner), h->fd);
+    adopt(thread_of(owner), h->fd, h->kind);
     free(h);
 }
 
@@ -44,9 +45,11 @@ static struct worker_thread *thread_at(const struct worker_thread *t, uint16_t i
 }
 
 /* The least loaded worker if ours has clearly more than the mean, else ours (design §5). */
-static struct worker_thread *target_of(struct worker_thread *t)
+static struct worker_thread *target_of(struct worker_thread *t, enum http_kind kind)
 {
     uint16_t n = t->worker.node->worker_count;
+    if (kind != HTTP_MAIN)
+        return t;
     uint64_t sum = 0, ours = atomic_load_explicit(&t->load, memory_order_relaxed);
     struct worker_thread *least = t;
     for (uint16_t i = 0; i < n; i++) {
@@ -64,36 +67,48 @@ static void listen_pause(struct worker_thread *t)
 {
     log_limited(LOG_WARN, "server", "cannot accept: %s; trying again in %d ms", strerror(errno),
                 LISTEN_PAUSE_MS);
-    loop_rewatch(&t->worker.loop, t->listener, 0, t->listen_key);
+    for (uint32_t i = 0; i < t->listener_count; i++)
+        loop_rewatch(&t->worker.loop, t->listeners[i].fd, 0, t->listeners[i].key);
     t->listen_again_ms = t->worker.loop.now_ms + LISTEN_PAUSE_MS;
+}
+
+static void listen_again(struct worker_thread *t)
+{
+    t->listen_again_ms = 0;
+    for (uint32_t i = 0; i < t->listener_count; i++)
+        loop_rewatch(&t->worker.loop, t->listeners[i].fd, EPOLLIN, t->listeners[i].key);
 }
 
 static void accept_some(void *ctx, uint32_t events)
 {
-    struct worker_thread *t = ctx;
+    const struct listener *l = ctx;
+    struct worker_thread *t = l->thread;
     (void)events;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = sock_accept(t->listener);
+        int fd = sock_accept(l->fd);
         if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
             listen_pause(t);
         if (fd < 0)
             return;
-        struct worker_thread *to = target_of(t);
+        struct worker_thread *to = target_of(t, l->kind);
         if (to == t) {
-            adopt(t, fd);
+            adopt(t, fd, l->kind);
             continue;
         }
         struct handed *h = mem_zero(sizeof *h);
         h->mail.run = handed_over;
         h->fd = fd;
+        h->kind = l->kind;
         loop_post(&t->worker.loop, &to->worker.loop, &h->mail);
     }
 }
 
-bool worker_listen(struct worker_thread *t, int listener, struct err *e)
+bool worker_listen(struct worker_thread *t, int fd, enum http_kind kind, struct err *e)
 {
-    t->listener = listener;
-    return loop_watch(&t->worker.loop, listener, EPOLLIN, accept_some, t, &t->listen_key, e);
+    CHECK(t->listener_count < WORKER_LISTENERS);
+    struct listener *l = &t->listeners[t->listener_count++];
+    *l = (struct listener){.thread = t, .fd = fd, .kind = kind};
+    return loop_watch(&t->worker.loop, fd, EPOLLIN, accept_some, l, &l->key, e);
 }
 
 /* ---- drain ---- */
@@ -140,6 +155,62 @@ static void drain_step(struct worker_thread *t)
     }
 }
 
+/* ---- what changes at run time ---- */
+
+struct new_settings {
+    struct mail mail;
+    struct settings *settings;
+};
+
+static void settings_taken(void *owner_ctx, struct mail *m)
+{
+    struct worker *w = &thread_of(owner_ctx)->worker;
+    struct new_settings *n = (struct new_settings *)m;
+    settings_unref(&w->settings);
+    w->settings = n->settings;
+    w->pool.limits = w->settings->output;
+    free(n);
+}
+
+void worker_use_settings(struct worker_thread *t, struct settings *s)
+{
+    struct new_settings *n = mem_zero(sizeof *n);
+    n->mail.run = settings_taken;
+    n->settings = settings_ref(s);
+    loop_post(NULL, &t->worker.loop, &n->mail);
+}
+
+struct new_apps {
+    struct mail mail;
+    struct app_list *apps;
+};
+
+static void leave_if_unwanted(struct stream *s, void *ctx)
+{
+    struct wire_error e = wire_error(WIRE_APP_DISABLED);
+    (void)ctx;
+    if (s->user == &conn_stream_user && conn_of(s)->is_open && !conn_of(s)->app->app->enabled)
+        conn_close(conn_of(s), &e);
+}
+
+static void apps_taken(void *owner_ctx, struct mail *m)
+{
+    struct worker *w = &thread_of(owner_ctx)->worker;
+    struct new_apps *n = (struct new_apps *)m;
+    if (app_table_update(&w->apps, n->apps))
+        stream_each(&w->pool, leave_if_unwanted, NULL);
+    app_list_unref(&n->apps);
+    free(n);
+}
+
+void worker_use_apps(struct worker_thread *t, struct app_list *apps)
+{
+    struct new_apps *n = mem_zero(sizeof *n);
+    n->mail.run = apps_taken;
+    n->apps = app_list_ref(apps);
+    loop_post(NULL, &t->worker.loop, &n->mail);
+}
+
 /* ---- turns ---- */
 
 static void on_ready(void *ctx, uint64_t key, uint32_t events)
@@ -150,10 +221,8 @@ static void on_ready(void *ctx, uint64_t key, uint32_t events)
 static bool on_again(void *ctx)
 {
     struct worker_thread *t = ctx;
-    if (t->listen_again_ms && t->worker.loop.now_ms >= t->listen_again_ms) {
-        t->listen_again_ms = 0;
-        loop_rewatch(&t->worker.loop, t->listener, EPOLLIN, t->listen_key);
-    }
+    if (t->listen_again_ms && t->worker.loop.now_ms >= t->listen_again_ms)
+        listen_again(t);
     return stream_pool_again(&t->worker.pool);
 }
 
@@ -163,6 +232,17 @@ static void on_timer(void *ctx, struct timer *timer)
     stream_timer(stream_of_timer(timer));
 }
 
+static void turn_judge(struct worker_thread *t)
+{
+    struct loop *l = &t->worker.loop;
+    bool is_service = t->worker.index == t->worker.node->worker_count;
+    int64_t now = l->clock(l->clock_ctx);
+    atomic_store_explicit(&t->turned_ms, now, memory_order_relaxed);
+    metrics_sample(&metrics_thread()->cells.event_loop_lag[is_service ? label_thread_SERVICE
+                                                                         : label_thread_WORKER],
+                   (double)(now - l->now_ms));
+}
+
 static bool on_flush(void *ctx)
 {
     struct worker_thread *t = ctx;
@@ -170,6 +250,8 @@ static bool on_flush(void *ctx)
         drain_step(t);
     bool more = stream_pool_flush(&t->worker.pool);
     atomic_store_explicit(&t->load, t->worker.pool.live, memory_order_relaxed);
+    atomic_store_explicit(&t->unsent, t->worker.pool.unsent, memory_order_relaxed);
+    turn_judge(t);
     if (t->is_draining)
         atomic_store(&t->draining, t->worker.pool.draining);
     arena_clear(&t->worker.scratch);
@@ -200,15 +282,16 @@ bool worker_init(struct worker_thread *t, struct node *n, uint16_t index, int64_
 {
     struct worker *w = &t->worker;
     memset(t, 0, sizeof *t);
-    t->listener = -1;
     if (!loop_init(&w->loop, &owner, t, clock, clock_ctx, e))
         return false;
     w->node = n;
     w->index = index;
+    w->settings = settings_ref(n->settings);
     w->json = mem_zero(sizeof *w->json);
     buf_init(w->json, JSON_MAX);
     app_table_init(&w->apps, &n->lives);
     stream_pool_init(&w->pool, &w->loop, index, item_size());
+    w->pool.limits = w->settings->output;
     n->workers[index] = w;
     registry_set_close(close_for);
     return true;
@@ -235,8 +318,9 @@ void worker_finish(struct worker_thread *t)
     arena_finish(&w->scratch);
     buf_finish(w->json);
     free(w->json);
-    if (t->listener >= 0)
-        close(t->listener);
+    settings_unref(&w->settings);
+    for (uint32_t i = 0; i < t->listener_count; i++)
+        close(t->listeners[i].fd);
 }
 
 void worker_turn(struct worker_thread *t, int max_wait_ms)

@@ -7,17 +7,29 @@
 
 #include <pthread.h>
 
+#include "api/http.h"
 #include "conn/worker.h"
 
+enum { WORKER_LISTENERS = 4 };
+
+struct worker_thread;
+struct listener {
+    struct worker_thread *thread;
+    int fd;
+    uint64_t key;
+    enum http_kind kind;
+};
 struct worker_thread { /* a worker and what drives it */
     struct worker worker;
     pthread_t thread;
     bool is_started;
-    int listener; /* -1: none */
-    uint64_t listen_key;
+    struct listener listeners[WORKER_LISTENERS];
+    uint32_t listener_count;
     int64_t listen_again_ms;   /* out of descriptors: accept again then; 0: accepting */
     _Atomic uint32_t load;     /* live sockets, for the hand-over */
     _Atomic uint32_t draining; /* sockets that the drain still waits for, + 1 until it has begun */
+    _Atomic uint64_t unsent;   /* bytes that wait for sockets */
+    _Atomic int64_t turned_ms; /* when the last turn ended, for the watchdog */
     bool is_draining;
     int64_t drain_begin_ms, drain_ms;
     uint32_t drain_total, drain_slot;
@@ -30,12 +42,18 @@ NODISCARD bool worker_init(struct worker_thread *t, struct node *n, uint16_t ind
  * posts to the others. */
 void worker_close_streams(struct worker_thread *t);
 void worker_finish(struct worker_thread *t);
-/* Takes the listener. */
-NODISCARD bool worker_listen(struct worker_thread *t, int listener, struct err *e);
+/* Takes the listener, also on error. */
+NODISCARD bool worker_listen(struct worker_thread *t, int fd, enum http_kind kind, struct err *e);
 NODISCARD bool worker_start(struct worker_thread *t, struct err *e);
 void worker_turn(struct worker_thread *t, int max_wait_ms);
 /* From another thread: close all WebSockets with 4200, spread over spread_ms. */
 void worker_drain(struct worker_thread *t, int64_t spread_ms);
+/* From another thread: new settings, taken between turns. References of their own are made. */
+void worker_use_settings(struct worker_thread *t, struct settings *s);
+/* From another thread: the app store's records have changed; `apps` are all there are now. Takes
+ * newer ones into use; who is connected to one that is gone or disabled hears 4003. */
+struct app_list;
+void worker_use_apps(struct worker_thread *t, struct app_list *apps);
 /* From another thread: ends the thread and waits for it. */
 void worker_stop(struct worker_thread *t);
 

@@ -119,11 +119,11 @@ static void node_open(void)
     memset(&node, 0, sizeof node);
     app_lives_init(&node.lives);
     node.worker_count = WORKERS;
-    node.settings = (struct settings){.activity_timeout_ms = 1000000000,
-                                      .user_authentication_timeout_ms = 1000000000,
-                                      .max_payload_bytes = 65536,
-                                      .max_message_bytes = 65536,
-                                      .max_frame_bytes = 65536};
+    node.settings = settings_create();
+    node.settings->activity_timeout_ms = 1000000000;
+    node.settings->user_authentication_timeout_ms = 1000000000;
+    node.settings->max_payload_bytes = node.settings->max_message_bytes = 65536;
+    node.settings->max_frame_bytes = 65536;
     node.apps = app_manager_create(&apps, &e);
     node.cache =
         is_slow ? cache_create_with(&cache_scripted, &cache, &e) : cache_create(&cache, &e);
@@ -147,6 +147,7 @@ static void node_close(void)
     cache_destroy(&node.cache);
     app_manager_destroy(&node.apps);
     app_lives_finish(&node.lives);
+    settings_unref(&node.settings);
     node_use(NULL);
 }
 

@@ -84,6 +84,16 @@ static void scripted_each(struct app_manager *m, app_each_fn *fn, void *ctx)
         fn(ctx, s->apps[i]);
 }
 
+/* The records stay those of the open. */
+static bool scripted_reload(struct app_manager *m, const struct app_manager_options *opt,
+                            struct err *e)
+{
+    (void)m;
+    (void)opt;
+    (void)e;
+    return true;
+}
+
 void app_scripted_mode(struct app_manager *m, enum app_scripted_mode mode)
 {
     ((struct scripted *)m)->mode = mode;
@@ -119,4 +129,5 @@ const struct app_driver app_scripted = {
     .by_key = scripted_by_key,
     .by_id = scripted_by_id,
     .each = scripted_each,
+    .reload = scripted_reload,
 };

@@ -63,7 +63,8 @@ static struct rig *rig_create(void)
     app_lives_init(&r->node.lives);
     r->node.wall_s = test_wall;
     r->node.worker_count = 1;
-    r->node.settings.max_body_bytes = 1 << 20;
+    r->node.settings = settings_create();
+    r->node.settings->max_body_bytes = 1 << 20;
     assert_true(worker_init(&r->thread, &r->node, 0, test_clock, NULL, &e));
     r->loops[0] = &r->thread.worker.loop;
     r->node.registry = registry_create(1, r->loops, NULL, 0);
@@ -76,7 +77,7 @@ static void rig_connect(struct rig *r)
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     r->peer = pair[0];
-    assert_non_null(http_open(&r->thread.worker, pair[1]));
+    assert_non_null(http_open(&r->thread.worker, pair[1], HTTP_MAIN));
 }
 
 static void rig_destroy(struct rig *r)
@@ -87,6 +88,7 @@ static void rig_destroy(struct rig *r)
     app_manager_destroy(&r->node.apps);
     worker_finish(&r->thread);
     app_lives_finish(&r->node.lives);
+    settings_unref(&r->node.settings);
     app_unref(&r->app);
     free(r);
 }

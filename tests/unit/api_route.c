@@ -7,6 +7,7 @@
 
 static enum route_result find(struct request *q, str method, str path)
 {
+    q->kind = q->kind ? q->kind : HTTP_MAIN;
     q->head.method = method;
     q->head.path = path;
     return route_find(q);
@@ -58,6 +59,29 @@ static void every_route(void **state)
         {STR("GET"), STR("/operator/stats"), ROUTE_FOUND, endpoint_stats},
     };
     check(rows, COUNT_OF(rows));
+}
+
+/* MET-1, MET-5: each listener serves what is its own. */
+static void listeners(void **state)
+{
+    static const struct {
+        str path;
+        bool on_main, on_metrics;
+    } rows[] = {
+        {STR("/metrics"), false, true}, {STR("/up"), true, true},
+        {STR("/usage"), true, true},    {STR("/apps/1/channels"), true, false},
+        {STR("/app/k"), true, false},   {STR("/nope"), false, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct request on_main = {.kind = HTTP_MAIN}, on_metrics = {.kind = HTTP_METRICS};
+        assert_int_equal(find(&on_main, S("GET"), rows[i].path),
+                         rows[i].on_main ? ROUTE_FOUND : ROUTE_NOT_FOUND);
+        assert_int_equal(find(&on_metrics, S("GET"), rows[i].path),
+                         rows[i].on_metrics ? ROUTE_FOUND : ROUTE_NOT_FOUND);
+        arena_finish(&on_main.memory);
+        arena_finish(&on_metrics.memory);
+    }
 }
 
 /* HTTP-73 */
@@ -126,7 +150,8 @@ static void bad_segments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_route), cmocka_unit_test(other_methods), cmocka_unit_test(slashes),
+        cmocka_unit_test(every_route),
+        cmocka_unit_test(listeners), cmocka_unit_test(other_methods), cmocka_unit_test(slashes),
         cmocka_unit_test(segments),    cmocka_unit_test(bad_segments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

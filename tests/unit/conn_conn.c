@@ -36,11 +36,11 @@ static int begin(void **state)
     app_lives_init(&node.lives);
     node.wall_s = wall_s;
     node.worker_count = 1;
-    node.settings = (struct settings){.activity_timeout_ms = 120000,
-                                      .max_payload_bytes = 65536,
-                                      .max_message_bytes = 1 << 20,
-                                      .max_frame_bytes = 1 << 20,
-                                      .max_body_bytes = 1 << 20};
+    node.settings = settings_create();
+    node.settings->activity_timeout_ms = 120000;
+    node.settings->max_payload_bytes = 65536;
+    node.settings->max_message_bytes = node.settings->max_frame_bytes = 1 << 20;
+    node.settings->max_body_bytes = 1 << 20;
     node.apps = app_manager_create_with(&app_scripted, &apps, &e);
     node.cache = cache_create(&cache, &e);
     assert_true(node.apps && node.cache);
@@ -61,6 +61,7 @@ static int end(void **state)
     cache_destroy(&node.cache);
     app_manager_destroy(&node.apps);
     app_lives_finish(&node.lives);
+    settings_unref(&node.settings);
     node_use(NULL);
     return 0;
 }
@@ -76,7 +77,7 @@ static int say(const char *text)
 {
     int fd[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
-    assert_non_null(http_open(&thread.worker, fd[1]));
+    assert_non_null(http_open(&thread.worker, fd[1], HTTP_MAIN));
     assert_int_equal(send(fd[0], text, strlen(text), 0), (ssize_t)strlen(text));
     turn();
     return fd[0];

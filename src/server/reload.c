@@ -1,0 +1,68 @@
+#include <unistd.h>
+
+#include "base/log.h"
+#include "server/limits.h"
+#include "server/notify.h"
+#include "server/settings.h"
+#include "server/state.h"
+
+extern char **environ;
+
+static void use_settings(struct server *s)
+{
+    settings_unref(&s->node.settings);
+    s->node.settings = settings_of(s->config);
+    for (uint16_t i = 0; i < s->node.worker_count; i++)
+        worker_use_settings(&s->threads[i], s->node.settings);
+    worker_use_settings(&s->service.thread, s->node.settings);
+}
+
+static bool use_apps(struct server *s, const struct config *fresh, struct err *e)
+{
+    struct app_manager_options opt = {
+        .driver = s->config->app_driver, .apps = fresh->apps, .app_count = fresh->app_count};
+    if (!app_manager_reload(s->node.apps, &opt, e))
+        return false;
+    struct app_list *all = app_list_create(fresh->apps, fresh->app_count);
+    for (uint16_t i = 0; i < s->node.worker_count; i++)
+        worker_use_apps(&s->threads[i], all);
+    app_list_unref(&all);
+    for (size_t i = 0; i < fresh->app_count; i++)
+        metrics_app_known(fresh->apps[i]->id);
+    return true;
+}
+
+static void report_print(const struct config_report *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->messages[i].level == SAY_WARN)
+            log_warn("config", "%s", r->messages[i].text);
+        else
+            log_info("config", "%s", r->messages[i].text);
+    }
+}
+
+void server_reload(struct server *s)
+{
+    struct config fresh;
+    struct config_report report;
+    struct err e;
+    notify_reloading();
+    bool good = config_load(s->args, environ, &fresh, &report, &e);
+    report_print(&report);
+    config_report_finish(&report);
+    if (good && !use_apps(s, &fresh, &e)) {
+        config_finish(&fresh);
+        good = false;
+    }
+    if (good) {
+        limits_change(&s->node, s->config, &fresh);
+        config_finish(s->config);
+        *s->config = fresh;
+        use_settings(s);
+        log_info("server", "configuration reloaded");
+    } else {
+        log_error("server", "reload refused, nothing has changed: %s", e.text);
+    }
+    notify_ready(good ? "Serving" : "Serving; the last reload was refused");
+}

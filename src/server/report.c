@@ -1,0 +1,13 @@
+#include "server/state.h"
+
+void server_report(void *ctx, struct metrics_report *r)
+{
+    struct server *s = ctx;
+    uint64_t waiting = 0;
+    for (uint16_t i = 0; i < s->node.worker_count; i++)
+        waiting += atomic_load_explicit(&s->threads[i].unsent, memory_order_relaxed);
+    metrics_report(r, METRIC_send_queue_bytes, 0, 0, (double)waiting);
+    metrics_report(r, METRIC_cluster_nodes, 0, 0, 1);
+    for (unsigned b = 0; b < label_backend_COUNT; b++)
+        metrics_report(r, METRIC_backend_up, b, 0, node_backend(&s->node, b) == BACKEND_UP);
+}

@@ -1,0 +1,39 @@
+/* server/state.h - the whole node, as the files of this folder share it.
+ *
+ * Nature   main thread
+ */
+#ifndef SERVER_STATE_H
+#define SERVER_STATE_H
+
+#include "config/config.h"
+#include "metrics/metrics.h"
+#include "server/server.h"
+#include "server/service.h"
+#include "server/worker.h"
+
+struct server {
+    struct node node;
+    const struct config_args *args; /* borrowed; a reload reads the same file again */
+    struct config *config;          /* borrowed; a reload replaces what it holds */
+    struct worker_thread *threads;
+    struct loop **loops;
+    uint16_t worker_count; /* initialised ones */
+    struct service service;
+    bool has_service;
+    arena memory; /* for as long as the server */
+    struct metrics_format metrics;
+    int64_t watchdog_ms; /* 0: nobody watches */
+};
+
+/* reload.c: reads the configuration again and puts into use what can change; what cannot, is named
+ * in the log. If it is refused, everything stays as it was. */
+void server_reload(struct server *s);
+/* drain.c: closes WebSockets with 4200, spread over the grace period; ends when nobody is left or
+ * it is over. A second signal ends the process. */
+void server_drain(struct server *s);
+/* report.c: values of others for the metrics output, a metrics_format.read. */
+void server_report(void *ctx, struct metrics_report *r);
+/* signals.c: the next of TERM, INT, HUP, or -1 after wait_ms (negative: for ever). */
+int server_signal(int64_t wait_ms);
+
+#endif
