@@ -123,6 +123,8 @@ void queue_consume(struct queue *q, uint32_t credits, queue_work_fn *fn, void *c
     q->work = fn;
     q->ctx = ctx;
     q->credits = credits;
+    if (credits <= q->active)
+        q->drv->want(q, 0);
     queue_ready(q);
 }
 

@@ -24,6 +24,7 @@ struct webhook_options {
     uint32_t batch_size;
     bool ordered;
     bool deny_private;
+    bool include_secret; /* queue.include_secret */
     uint64_t request_timeout_ms;
     struct {
         bool enabled;
@@ -32,12 +33,13 @@ struct webhook_options {
     } retry;
 };
 
-/* loop: the service's; queue and apps are borrowed until the destroy. */
+/* loop: the service's; queue and apps are borrowed until the destroy. One per process. */
 NODISCARD struct webhooks *webhooks_create(struct loop *loop, struct queue *queue,
                                            struct app_manager *apps,
                                            const struct webhook_options *opt, struct err *e);
 /* A reload: from now on, also for queued jobs. */
 void webhooks_configure(struct webhooks *w, const struct webhook_options *opt);
+/* NULL is fine. Before the loop and the queue go; what nobody delivered is counted as lost. */
 void webhooks_destroy(struct webhooks **w);
 
 /* A channel_tell_fn; ctx is the struct webhooks. Copies and posts. */
