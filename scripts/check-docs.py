@@ -19,6 +19,7 @@ FOREIGN_WORDS = set("""
     channel_name_starts_with channel_name_ends_with encryption_master_key_base64 client_options
     raw_body content_type max_body_size
 """.split())
+FILE_NAME = re.compile(r"\.(c|h|md|json|toml|def|sock|conf|cfg|service|js|mjs|py)$")
 # Members of objects whose inside is not an option each: apps, webhooks, certificates.
 TREES = ("app_manager.array.apps", "ssl.certificates")
 problems = []
@@ -131,7 +132,7 @@ def is_route(path):
 def check_span(page, span, own_names=()):
     """One code span, or one line of a block; own_names are variables that the page itself sets."""
     if re.fullmatch(r"[a-z_]+(\.[a-z0-9_]+)+(\.\*)?", span) and span.split(".")[0] in SECTIONS \
-            and not re.search(r"\.(c|h|md|json|toml|def|sock|conf|cfg|service|js|mjs|py)$", span) and not is_option(span):
+            and not FILE_NAME.search(span) and not is_option(span):
         complain(page, "no option %s" % span)
     for name in re.findall(r"(?<![\w$.])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b(?!\*)", span):
         if name not in own_names and not FOREIGN_VARIABLES.match(name) and not is_variable(name):

@@ -25,7 +25,8 @@ function freePort() {
 
 // Starts a program and resolves with the match once its output has one.
 function start(command, args, env, pattern) {
-  const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(command, args,
+    { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
   children.push(child);
   return new Promise((resolve, reject) => {
     let seen = "";

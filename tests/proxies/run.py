@@ -175,7 +175,8 @@ def check_address(port):
 
 def check_timeouts():
     """A silent client speaks every activity_timeout seconds, and then has 30 s to answer."""
-    for name, pattern in (("nginx.conf", r"proxy_(?:read|send)_timeout (\d+)s"), ("haproxy.cfg", r"timeout tunnel (\d+)s")):
+    for name, pattern in (("nginx.conf", r"proxy_(?:read|send)_timeout (\d+)s"),
+                          ("haproxy.cfg", r"timeout tunnel (\d+)s")):
         with open(os.path.join(SAMPLES, name), encoding="utf-8") as f:
             found = re.findall(pattern, f.read())
         assert found and all(int(seconds) > 120 + 30 for seconds in found), (name, found)
@@ -280,7 +281,8 @@ def nginx(folder, tls, plain, server, socket_path):
 
 
 def caddy(folder, tls, plain, server, socket_path):
-    changes = [("ws.example.com {", "{\n\tadmin off\n\thttp_port %d\n\tdefault_bind 127.0.0.1\n}\nhttps://localhost:%d {" % (plain, tls))]
+    options = "{\n\tadmin off\n\thttp_port %d\n\tdefault_bind 127.0.0.1\n}\n" % plain
+    changes = [("ws.example.com {", "%shttps://localhost:%d {" % (options, tls))]
     if socket_path:
         changes += [("reverse_proxy 127.0.0.1:6001", "reverse_proxy unix/" + socket_path)]
     else:
@@ -290,7 +292,8 @@ def caddy(folder, tls, plain, server, socket_path):
 
 
 def haproxy(folder, tls, plain, server, socket_path):
-    changes = [(":443", "127.0.0.1:%d" % tls), (":80", "127.0.0.1:%d" % plain), ("maxconn 100000", "maxconn 200")]
+    changes = [(":443", "127.0.0.1:%d" % tls), (":80", "127.0.0.1:%d" % plain),
+               ("maxconn 100000", "maxconn 200")]
     if socket_path:
         changes += [("server node1 127.0.0.1:6001", ""),
                     ("# server node1 unix@/run/sockudo/sockudo.sock", "server node1 unix@" + socket_path)]

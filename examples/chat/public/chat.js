@@ -175,7 +175,8 @@ byId("write").addEventListener("submit", async (event) => {
   if (!text) return;
   byId("text").value = "";
   lastWhisper = 0;
-  const answer = await fetch("/say", { method: "POST", body: new URLSearchParams({ session, text }) }).catch(() => null);
+  const body = new URLSearchParams({ session, text });
+  const answer = await fetch("/say", { method: "POST", body }).catch(() => null);
   if (answer?.ok) return;
   byId("text").value = text;
   complain(answer ? `Not sent: ${await answer.text()}.` : "Not sent: the back end does not answer.");
