@@ -660,5 +660,5 @@ bool http1_response(struct buf *out, const struct http1_answer *a)
         ok = buf_add(out, S("Connection: close\r\n"));
     else if (ok && a->name_keep_alive)
         ok = buf_add(out, S("Connection: keep-alive\r\n"));
-    return ok && buf_add(out, a->more) && buf_add(out, S("\r\n"));
+    return ok && buf_add(out, a->more) && (a->is_open || buf_add(out, S("\r\n")));
 }

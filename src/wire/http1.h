@@ -97,6 +97,7 @@ struct http1_answer {
     bool close;           /* Connection: close */
     bool name_keep_alive; /* Connection: keep-alive, which only an HTTP/1.0 peer needs */
     str more;             /* complete fields made with http1_field */
+    bool is_open;         /* the caller adds more fields and the empty line */
 };
 
 /* Writes status line, fields and the empty line; the body is up to the caller. False: `out` full.
