@@ -37,6 +37,7 @@ static int serve(const struct config_args *args, struct config *c)
 static int serve_logged(const struct config_args *args, struct config *c)
 {
     struct err e;
+    log_begin(c);
     if (!log_start(&e)) {
         fprintf(stderr, "sockudo: %s\n", e.text);
         return 1;
@@ -59,8 +60,11 @@ static int run(const struct config_args *args)
         fprintf(stderr, "%s\n", e.text);
         return 1;
     }
-    log_begin(&c);
-    int code = args->check_only ? 0 : serve_logged(args, &c);
+    int code = 0;
+    if (args->print)
+        code = config_print(&c, STDOUT_FILENO) ? 0 : 1;
+    else if (!args->check_only)
+        code = serve_logged(args, &c);
     config_finish(&c);
     return code;
 }
@@ -73,6 +77,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", e.text);
         return 2;
     }
+    if (args.want_config_help)
+        return config_help(STDOUT_FILENO) ? 0 : 1;
     if (args.want_help || args.want_version) {
         fputs(args.want_help ? config_args_help() : "sockudo " SOCKUDO_VERSION "\n", stdout);
         return 0;

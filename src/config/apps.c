@@ -7,58 +7,19 @@
 
 #include <stdlib.h>
 
-enum place { OUTER, LIMITS, FEATURES, CHANNELS, POLICY };
-enum kind { TEXT, FLAG, COUNT, BIG_COUNT, UNENFORCED, SPECIAL, BEYOND };
-
-#define AT(member) offsetof(struct app, member)
-static const struct field {
-    const char *name;
-    enum place place; /* in the nested shape */
-    enum kind kind;
-    size_t at;
-    int explicit_limit; /* option that counts if it was written and the app says nothing, or -1 */
-} fields[] = {
-    {"id", OUTER, TEXT, AT(id), -1},
-    {"key", OUTER, TEXT, AT(key), -1},
-    {"secret", OUTER, TEXT, AT(secret), -1},
-    {"enabled", OUTER, FLAG, AT(enabled), -1},
-    {"max_connections", LIMITS, BIG_COUNT, AT(max_connections), -1},
-    {"max_client_events_per_second", LIMITS, COUNT, AT(max_client_events_per_second), -1},
-    {"max_backend_events_per_second", LIMITS, UNENFORCED, 0, -1},
-    {"max_read_requests_per_second", LIMITS, UNENFORCED, 0, -1},
-    {"max_presence_members_per_channel", LIMITS, COUNT, AT(max_presence_members),
-     OPT_presence_max_members_per_channel},
-    {"max_presence_member_size_in_kb", LIMITS, COUNT, AT(max_presence_member_kb),
-     OPT_presence_max_member_size_in_kb},
-    {"max_channel_name_length", LIMITS, COUNT, AT(max_channel_name),
-     OPT_channel_limits_max_name_length},
-    {"max_event_channels_at_once", LIMITS, COUNT, AT(max_event_channels),
-     OPT_event_limits_max_channels_at_once},
-    {"max_event_name_length", LIMITS, COUNT, AT(max_event_name), OPT_event_limits_max_name_length},
-    {"max_event_payload_in_kb", LIMITS, COUNT, AT(max_event_payload_kb),
-     OPT_event_limits_max_payload_in_kb},
-    {"max_event_batch_size", LIMITS, COUNT, AT(max_batch), OPT_event_limits_max_batch_size},
-    {"decay_seconds", LIMITS, COUNT, AT(decay_seconds), -1},
-    {"terminate_on_limit", LIMITS, FLAG, AT(terminate_on_limit), -1},
-    {"message_rate_limit", LIMITS, SPECIAL, 0, -1},
-    {"enable_client_messages", FEATURES, FLAG, AT(enable_client_messages), -1},
-    {"enable_user_authentication", FEATURES, FLAG, AT(enable_user_authentication), -1},
-    {"enable_watchlist_events", FEATURES, FLAG, AT(enable_watchlist_events), -1},
-    {"enable_subscription_count", FEATURES, FLAG, AT(enable_subscription_count), -1},
-    {"allowed_origins", CHANNELS, SPECIAL, 0, -1},
-    {"annotations_enabled", CHANNELS, BEYOND, 0, -1},
-    {"channel_delta_compression", CHANNELS, BEYOND, 0, -1},
-    {"channel_namespaces", CHANNELS, BEYOND, 0, -1},
-    {"webhooks", POLICY, SPECIAL, 0, -1},
-    {"idempotency", POLICY, BEYOND, 0, -1},
-    {"connection_recovery", POLICY, BEYOND, 0, -1},
-    {"history", POLICY, BEYOND, 0, -1},
-    {"presence_history", POLICY, BEYOND, 0, -1},
+#define NO_OPTION (-1)
+#define APP_FIELD(name, place, kind, member, limit, sentence)                                      \
+    {#name, place, kind, offsetof(struct app, member), limit},
+const struct app_field config_app_fields[] = {
+#include "config/app_fields.def"
 };
-static const str place_names[] = {[LIMITS] = STR("limits"),
-                                  [FEATURES] = STR("features"),
-                                  [CHANNELS] = STR("channels"),
-                                  [POLICY] = STR("")};
+#undef APP_FIELD
+const size_t config_app_field_count = COUNT_OF(config_app_fields);
+const str config_app_places[APP_PLACES] = {[OUTER] = STR(""),
+                                           [LIMITS] = STR("limits"),
+                                           [FEATURES] = STR("features"),
+                                           [CHANNELS] = STR("channels"),
+                                           [POLICY] = STR("")};
 
 struct app_source {
     struct loading *l;
@@ -72,14 +33,14 @@ static bool bad_field(const struct app_source *s, const struct value *v, const c
     return config_fail_at(s->l, v, "app \"%.*s\": %s: expected %s", FMT(s->app->id), name, wanted);
 }
 
-static const struct value *block_of(const struct app_source *s, enum place place)
+static const struct value *block_of(const struct app_source *s, enum app_place place)
 {
     if (place == OUTER || s->policy == NULL)
         return s->outer;
-    return place == POLICY ? s->policy : tree_get(s->policy, place_names[place]);
+    return place == POLICY ? s->policy : tree_get(s->policy, config_app_places[place]);
 }
 
-static const struct value *field_value(const struct app_source *s, const struct field *f)
+static const struct value *field_value(const struct app_source *s, const struct app_field *f)
 {
     return tree_get(block_of(s, f->place), str_z(f->name));
 }
@@ -141,7 +102,7 @@ static void say_beyond(const struct app_source *s, const struct value *v, const 
                           name);
 }
 
-static bool read_field(const struct app_source *s, const struct field *f, const struct value *v)
+static bool read_field(const struct app_source *s, const struct app_field *f, const struct value *v)
 {
     char *to = (char *)s->app + f->at;
     int64_t n;
@@ -220,8 +181,8 @@ static bool read_origins(const struct app_source *s)
 /* App value, else the global limit if it was written, else none; names: 200 (§6.1). */
 void config_app_limits(struct loading *l, struct app *a, uint32_t written)
 {
-    for (size_t i = 0; i < COUNT_OF(fields); i++) {
-        const struct field *f = &fields[i];
+    for (size_t i = 0; i < COUNT_OF(config_app_fields); i++) {
+        const struct app_field *f = &config_app_fields[i];
         if (f->explicit_limit < 0 || (written >> i & 1) ||
             !is_written(l, (enum option)f->explicit_limit))
             continue;
@@ -234,20 +195,20 @@ void config_app_limits(struct loading *l, struct app *a, uint32_t written)
         a->max_event_name = APP_NAME_LENGTH_DEFAULT;
 }
 
-static const struct field *field_named(str name)
+static const struct app_field *field_named(str name)
 {
-    for (size_t i = 0; i < COUNT_OF(fields); i++)
-        if (str_eq(name, str_z(fields[i].name)))
-            return &fields[i];
+    for (size_t i = 0; i < COUNT_OF(config_app_fields); i++)
+        if (str_eq(name, str_z(config_app_fields[i].name)))
+            return &config_app_fields[i];
     return NULL;
 }
 
 static void say_unknown(const struct app_source *s, const struct value *v)
 {
-    const char *known[COUNT_OF(fields) + 2] = {NULL};
-    for (size_t i = 0; i < COUNT_OF(fields); i++)
-        known[i] = fields[i].name;
-    known[COUNT_OF(fields)] = "policy";
+    const char *known[COUNT_OF(config_app_fields) + 2] = {NULL};
+    for (size_t i = 0; i < COUNT_OF(config_app_fields); i++)
+        known[i] = config_app_fields[i].name;
+    known[COUNT_OF(config_app_fields)] = "policy";
     const char *near = config_nearest(v->key, known);
     config_say_strict(s->l, "%.*s:%u: unknown key \"%.*s\" in app \"%.*s\"%s%s%s",
                       FMT(s->l->c->file), v->line, FMT(v->key), FMT(s->app->id),
@@ -258,7 +219,7 @@ static void say_unknown(const struct app_source *s, const struct value *v)
 static void look_at_outer(const struct app_source *s)
 {
     for (const struct value *v = s->outer->first; v != NULL; v = v->next) {
-        const struct field *f = field_named(v->key);
+        const struct app_field *f = field_named(v->key);
         if (f == NULL && !str_eq(v->key, S("policy")))
             say_unknown(s, v);
         else if (s->policy != NULL && f != NULL && f->place != OUTER)
@@ -269,10 +230,10 @@ static void look_at_outer(const struct app_source *s)
 
 static void look_at_policy(const struct app_source *s)
 {
-    for (enum place p = LIMITS; s->policy != NULL && p <= POLICY; p++) {
+    for (enum app_place p = LIMITS; s->policy != NULL && p <= POLICY; p++) {
         const struct value *block = block_of(s, p);
         for (const struct value *v = block ? block->first : NULL; v != NULL; v = v->next) {
-            const struct field *f = field_named(v->key);
+            const struct app_field *f = field_named(v->key);
             bool is_block =
                 p == POLICY && (str_eq(v->key, S("limits")) || str_eq(v->key, S("features")) ||
                                 str_eq(v->key, S("channels")));
@@ -309,10 +270,10 @@ static bool check_names(const struct app_source *s)
 static bool read_all(const struct app_source *s)
 {
     uint32_t written = 0;
-    for (size_t i = 0; i < COUNT_OF(fields); i++) {
-        const struct value *v = field_value(s, &fields[i]);
+    for (size_t i = 0; i < COUNT_OF(config_app_fields); i++) {
+        const struct value *v = field_value(s, &config_app_fields[i]);
         written |= (uint32_t)(v != NULL) << i;
-        if (v != NULL && !read_field(s, &fields[i], v))
+        if (v != NULL && !read_field(s, &config_app_fields[i], v))
             return false;
     }
     if (!check_names(s) || !read_message_rate(s) || !read_origins(s))

@@ -3,7 +3,9 @@
 
 #include <getopt.h>
 
-#define USAGE "usage: sockudo [-c FILE] [--check-config] [--strict-config] [--version] [--help]"
+#define USAGE                                                                                      \
+    "usage: sockudo [-c FILE] [--check-config] [--print-config] [--strict-config] [--version] "    \
+    "[--help] [--help-config]"
 
 const char *config_args_help(void)
 {
@@ -11,21 +13,25 @@ const char *config_args_help(void)
                  "\n"
                  "  -c, --config FILE   read this configuration file\n"
                  "      --check-config  check the configuration and exit\n"
+                 "      --print-config  check the configuration, print what counts, and exit\n"
                  "      --strict-config refuse unknown and ignored keys\n"
                  "  -V, --version       print the version and exit\n"
                  "  -h, --help          print this and exit\n"
+                 "      --help-config   print every option of the configuration and exit\n"
                  "\n"
                  "Without -c: $CONFIG_FILE, config/config.toml, config/config.json or\n"
                  "src/config.json, the first that is there. Variables win over the file.\n";
 }
 
-enum { OPT_CHECK = 256, OPT_STRICT };
+enum { OPT_CHECK = 256, OPT_STRICT, OPT_PRINT, OPT_HELP_CONFIG };
 
 bool config_args_parse(int argc, char **argv, struct config_args *out, struct err *e)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"check-config", no_argument, NULL, OPT_CHECK},
                                             {"strict-config", no_argument, NULL, OPT_STRICT},
+                                            {"print-config", no_argument, NULL, OPT_PRINT},
+                                            {"help-config", no_argument, NULL, OPT_HELP_CONFIG},
                                             {"version", no_argument, NULL, 'V'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
@@ -42,6 +48,12 @@ bool config_args_parse(int argc, char **argv, struct config_args *out, struct er
             break;
         case OPT_STRICT:
             out->strict = true;
+            break;
+        case OPT_PRINT:
+            out->print = out->check_only = true;
+            break;
+        case OPT_HELP_CONFIG:
+            out->want_config_help = true;
             break;
         case 'V':
             out->want_version = true;

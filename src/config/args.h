@@ -12,7 +12,8 @@ struct config_args {
     const char *config_path; /* NULL: not given */
     bool check_only;         /* --check-config */
     bool strict;             /* --strict-config */
-    bool want_version, want_help;
+    bool print;              /* --print-config; implies check_only */
+    bool want_version, want_help, want_config_help;
 };
 
 /* false: unknown option or operand; *e holds the usage line, the caller exits 2. */

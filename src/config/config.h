@@ -166,6 +166,16 @@ NODISCARD bool config_load(const struct config_args *args, char **environ_list, 
                            struct config_report *r, struct err *e);
 void config_finish(struct config *c);
 
+/* Adds a warning for each option that differs and cannot change while the server runs, with its
+ * path and never its value. Returns whether there was one. */
+bool config_needs_restart(const struct config *old, const struct config *fresh,
+                          struct config_report *r);
+
+/* Writes the effective configuration as JSON, secrets as "***"; the list of all options. false: fd
+ * did not take it. */
+NODISCARD bool config_print(const struct config *c, int fd);
+NODISCARD bool config_help(int fd);
+
 void config_report_init(struct config_report *r);
 void config_report_finish(struct config_report *r);
 /* Prints every message as "config: LEVEL: TEXT" lines. */

@@ -51,7 +51,22 @@ struct loading {
     struct value *root; /* NULL: no file */
 };
 
-/* report.c */
+/* Members of an app object, app_fields.def. */
+enum app_place { OUTER, LIMITS, FEATURES, CHANNELS, POLICY, APP_PLACES };
+enum app_kind { TEXT, FLAG, COUNT, BIG_COUNT, UNENFORCED, SPECIAL, BEYOND };
+struct app_field {
+    const char *name;
+    enum app_place place; /* in the nested shape */
+    enum app_kind kind;
+    size_t at; /* TEXT, FLAG, COUNT and BIG_COUNT: in struct app */
+    int explicit_limit;
+};
+extern const struct app_field config_app_fields[];
+extern const size_t config_app_field_count;
+extern const str config_app_places[APP_PLACES]; /* keys of the blocks in a policy */
+
+/* report.c: false: it was said before. */
+bool config_report_add(struct config_report *r, enum say level, const char *text);
 void config_say(struct loading *l, enum say level, const char *fmt, ...) PRINTF(3, 4);
 /* A warning that --strict-config turns into an error. */
 void config_say_strict(struct loading *l, const char *fmt, ...) PRINTF(2, 3);

@@ -25,8 +25,7 @@ void config_report_print(const struct config_report *r, int fd)
         dprintf(fd, "config: %s: %s\n", levels[r->messages[i].level], r->messages[i].text);
 }
 
-/* false: it was said before. */
-static bool add(struct config_report *r, enum say level, const char *text)
+bool config_report_add(struct config_report *r, enum say level, const char *text)
 {
     for (size_t i = 0; i < r->count; i++)
         if (strcmp(r->messages[i].text, text) == 0)
@@ -47,7 +46,7 @@ void config_say(struct loading *l, enum say level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    add(l->r, level, text);
+    config_report_add(l->r, level, text);
 }
 
 void config_say_strict(struct loading *l, const char *fmt, ...)
@@ -57,7 +56,7 @@ void config_say_strict(struct loading *l, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    l->r->strict += add(l->r, SAY_WARN, text);
+    l->r->strict += config_report_add(l->r, SAY_WARN, text);
 }
 
 bool config_fail(struct loading *l, const char *fmt, ...)

@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     const uint8_t *nul = memchr(p, 0, n);
     str value = str_of(p, nul ? (size_t)(nul - p) : 0);
     str text = nul ? str_of(nul + 1, n - value.n - 1) : str_of(p, n);
-    if (value.n == 0 || !utf8_ok(value) || memmem(value.p, value.n, WORD, strlen(WORD)))
+    if (value.n == 0 || !utf8_ok(value))
         value = S("v");
     char *variable = arena_printf(&a, "V=%.*s", FMT(value));
     struct value *plain = read_with(&a, text, "V=" WORD), *real = read_with(&a, text, variable);
@@ -84,7 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     str expanded;
     char *env[] = {variable, NULL};
     bool fits = tree_interpolate(&a, text, SYNTAX_TOML, env, &expanded, &e);
-    if (plain != NULL && !has_word(plain) && fits) {
+    bool is_fair = memmem(p, n, WORD, strlen(WORD)) == NULL;
+    if (is_fair && plain != NULL && !has_word(plain) && fits) {
         if (real == NULL)
             abort();
         compare(plain, real, value);
