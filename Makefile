@@ -15,9 +15,12 @@ build: install-build
 run: build
 	build/sockudo --config config/demo.json
 
-example-chat:
+example-chat: examples/chat/node_modules/.package-lock.json
+	node examples/chat/server.mjs
+
+examples/chat/node_modules/.package-lock.json: examples/chat/package-lock.json
 	@scripts/install.sh example
-	cd examples/chat && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && exec node server.mjs
+	cd examples/chat && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
 test:
 	@scripts/test.sh

@@ -39,6 +39,9 @@ function start(command, args, env, pattern) {
   });
 }
 
+const startChat = (url) =>
+  start(process.execPath, [join(chatFolder, "server.mjs")], { SOCKUDO_URL: url, CHAT_PORT: "0" }, /open (http:\S+)/);
+
 async function isUp(url) {
   return fetch(`${url}/live`).then((r) => r.ok, () => false);
 }
@@ -54,10 +57,7 @@ before(async () => {
   })();
   await Promise.race([server, isReady]);
   server.catch(() => {});
-  const chat = start(process.execPath, [join(chatFolder, "server.mjs")], { SOCKUDO_URL: url, CHAT_PORT: "0" },
-    /open (http:\S+)/);
-  [, address] = await chat;
-  chat.catch(() => {});
+  [, address] = await startChat(url);
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM,
     // Chromium refuses its own sandbox to root.
@@ -143,6 +143,16 @@ test("on a narrow screen nothing is wider than the window", async () => {
   await picture(page, "narrow");
   const width = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(width <= 360, `${width} pixels`);
+});
+
+test("somebody who forgot to start the server is told so", async () => {
+  const port = await freePort();
+  const [, lonely] = await startChat(`http://127.0.0.1:${port}`);
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(lonely);
+  await page.getByLabel("Your name").fill("Emil");
+  await page.getByRole("button", { name: "Join the chat" }).click();
+  await page.getByRole("alert").filter({ hasText: `127.0.0.1:${port}. Is the server running?` }).waitFor();
 });
 
 async function post(path, fields, headers = {}) {

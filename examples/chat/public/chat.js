@@ -29,6 +29,7 @@ async function join(name) {
     wssPort: settings.port,
     forceTLS: settings.tls,
     enabledTransports: ["ws", "wss"],
+    unavailableTimeout: 3000, // sooner than the usual ten seconds
     channelAuthorization: { endpoint: "/auth", transport: "ajax", params: { session, name } },
   });
   pusher.connection.bind("state_change", ({ current }) => showState(current));
@@ -91,6 +92,8 @@ function showRoom(isIn) {
 function showState(state) {
   byId("state").textContent = state;
   byId("state").dataset.state = state;
+  if (state === "connected") byId("trouble").hidden = true;
+  if (state === "unavailable") complain(`No connection to ${settings.host}:${settings.port}. Is the server running?`);
 }
 
 function complain(text) {
