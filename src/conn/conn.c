@@ -19,6 +19,18 @@ size_t conn_socket_id(const struct conn *c, char out[24])
     return socket_id_print(id, out);
 }
 
+void conn_log_event(const struct conn *c, const struct log_place *at, str message,
+                    const struct log_field *more)
+{
+    char id[24];
+    struct log_field f[] = {
+        LOG_TEXT("app_id", c->app ? c->app->app->id : S("")),
+        LOG_TEXT("socket_id", str_of(id, conn_socket_id(c, id))),
+        *more,
+    };
+    log_event(at, message, f, more->name ? 3 : 2);
+}
+
 /* ---- sending ---- */
 
 void conn_send(struct conn *c, str json)
@@ -76,6 +88,7 @@ static void conn_part(struct conn *c, const struct wire_error *e, uint16_t code,
     if (c->sub.stream.ending)
         return;
     c->is_open = false;
+    conn_log(c, "closing socket", LOG_INTEGER("code", code));
     conn_leave_all(c);
     if (e)
         conn_error(c, S(""), e);
@@ -185,6 +198,7 @@ static void established(struct conn *c)
     frame_established(b, str_of(id, n), (uint32_t)(set->activity_timeout_ms / 1000));
     conn_send(c, buf_str(b));
     c->is_open = true;
+    conn_log(c, "socket connected", LOG_NOTHING);
     c->sub.stream.limited = true;
     if (c->app->app->enable_user_authentication)
         c->authorize_by_ms = w->loop.now_ms + set->user_authentication_timeout_ms;
@@ -546,6 +560,7 @@ static void conn_gone(struct stream *s)
 {
     struct conn *c = conn_of(s);
     c->is_open = false;
+    conn_log(c, "socket disconnected", LOG_NOTHING);
     conn_leave_all(c);
     if (c->admission)
         worker_of(s)->parked--;

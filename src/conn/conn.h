@@ -9,6 +9,7 @@
 #define CONN_CONN_H
 
 #include "base/json.h"
+#include "base/log.h"
 #include "channel/subscriber.h"
 #include "conn/worker.h"
 #include "pusher/wire_error.h"
@@ -85,6 +86,19 @@ void conn_error(struct conn *c, str channel, const struct wire_error *e);
 void conn_close(struct conn *c, const struct wire_error *e);
 /* Close of the WebSocket layer, 1002 and the like: no error frame. */
 void conn_close_code(struct conn *c, uint16_t code, str reason);
+
+/* A debug line of target "connections": app, socket and one more field, e.g. LOG_TEXT("channel", …)
+ * or LOG_NOTHING. */
+void conn_log_event(const struct conn *c, const struct log_place *at, str message,
+                    const struct log_field *more);
+#define LOG_NOTHING                                                                                \
+    {                                                                                              \
+        0                                                                                          \
+    }
+#define conn_log(c, message, ...)                                                                  \
+    LOG_IF(LOG_DEBUG, "connections",                                                               \
+           conn_log_event(c, LOG_HERE(LOG_DEBUG, "connections"), S(message),                       \
+                          &(const struct log_field)__VA_ARGS__))
 
 /* A mailbox is full: no reading and no answering until it is not (design §5). */
 void conn_block(struct conn *c);

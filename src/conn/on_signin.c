@@ -9,6 +9,7 @@
 
 static void refuse(struct conn *c, const struct wire_error *e)
 {
+    conn_log(c, "sign-in refused", LOG_INTEGER("code", e->code));
     conn_error(c, S(""), e);
 }
 
@@ -120,6 +121,7 @@ void on_signin(struct conn *c, struct json data)
     }
     user_set(c, &u);
     c->authorize_by_ms = 0;
+    conn_log(c, "signed in", LOG_TEXT("user_id", u.id));
     struct buf *b = conn_worker(c)->json;
     buf_clear(b);
     frame_signin_success(b, user_data);

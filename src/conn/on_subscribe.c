@@ -21,6 +21,7 @@ struct request { /* a subscribe that has been read */
 static void refuse(struct conn *c, const struct request *q, const struct wire_error *e)
 {
     struct buf *b = conn_worker(c)->json;
+    conn_log(c, "subscribe refused", LOG_TEXT("channel", q->channel));
     if (q->kind.base == CHANNEL_ENCRYPTED && c->is_java) {
         conn_error(c, S(""), e);
         return;
@@ -170,6 +171,7 @@ void subscribe_activate(struct conn *c, struct step *s)
         return;
     }
     c->channels++;
+    conn_log(c, "subscribed", LOG_TEXT("channel", s->channel_name));
     if (channel_needs_auth(kind))
         c->authorize_by_ms = 0;
     answer_subscribed(c, s->channel_name, &j.snapshot);
