@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 
@@ -119,7 +120,7 @@ def free_port():
 
 
 class Server:
-    def __init__(self, binary, config, env):
+    def __init__(self, binary, config, env, is_unread=False):
         self.folder = tempfile.mkdtemp(prefix="talk-")
         self.port, self.metrics_port = free_port(), free_port()
         config = merge({"host": "127.0.0.1", "port": self.port,
@@ -127,16 +128,25 @@ class Server:
         path = os.path.join(self.folder, "config.json")
         with open(path, "w", encoding="utf-8") as f:
             json.dump(config, f)
-        self.log_path = os.path.join(self.folder, "log")
+        self.log_path = os.path.join(self.folder, "log")  # stdout
+        self.errors_path = os.path.join(self.folder, "errors")
         full = {k: v for k, v in os.environ.items()
                 if k in ("PATH", "HOME", "TMPDIR", "LANG", "ASAN_SYMBOLIZER_PATH")}
         full.update({"ASAN_OPTIONS": "detect_leaks=1:exitcode=99",
                      "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=99",
                      "TSAN_OPTIONS": "halt_on_error=1:exitcode=99"})
+        full["RUST_LOG"] = "trace"  # what must not be logged is not logged at any level (MET-40)
         full.update(env)
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([binary, "--config", path], stdout=log, stderr=log,
+        full = {k: v for k, v in full.items() if v is not None}
+        self.pipe = None
+        with open(self.log_path, "wb") as log, open(self.errors_path, "wb") as errors:
+            out = log
+            if is_unread:
+                self.pipe, out = os.pipe()
+            self.process = subprocess.Popen([binary, "--config", path], stdout=out, stderr=errors,
                                             stdin=subprocess.DEVNULL, env=full, cwd=self.folder)
+            if is_unread:
+                os.close(out)
         self.did_stop = False
 
     def wait_ready(self):
@@ -174,9 +184,22 @@ class Server:
             self.process.kill()
             self.process.wait()
 
-    def log(self):
-        with open(self.log_path, encoding="utf-8", errors="replace") as f:
+    def read_pipe(self):
+        """From now on somebody reads the stdout that nobody has read so far."""
+        def copy(fd):
+            with open(fd, "rb") as source, open(self.log_path, "wb", buffering=0) as log:
+                for line in source:
+                    log.write(line)
+        pipe, self.pipe = self.pipe, None
+        threading.Thread(target=copy, args=(pipe,), daemon=True).start()
+
+    def out(self):
+        with open(self.log_path, encoding="utf-8", errors="replace", newline="\n") as f:
             return f.read()
+
+    def log(self):
+        with open(self.errors_path, encoding="utf-8", errors="replace") as f:
+            return f.read() + self.out()
 
 
 # ---- one talk --------------------------------------------------------------------------------
@@ -187,6 +210,7 @@ class Talk:
         self.clients, self.wires, self.values = {}, {}, {}
         self.server = None
         self.seconds = WAIT
+        self.log_checks, self.signatures = [], set()  # of the whole log, at the end
 
     # Values in ${...}.
     def look_up(self, text):
@@ -215,14 +239,18 @@ class Talk:
         """auth A CHANNEL [DATA]; signin A USER_DATA; digest APP TEXT."""
         who, _, rest = rest.partition(" ")
         if word == "digest":
-            return hex_hmac(who + "-secret", rest)
+            return self.hex_hmac(who + "-secret", rest)
         client = self.clients[who]
         if word == "signin":
             text = "%s::user::%s" % (client.id, rest)
         else:
             channel, _, data = rest.partition(" ")
             text = "%s:%s" % (client.id, channel) + (":" + data if data else "")
-        return "%s-key:%s" % (client.app, hex_hmac(client.app + "-secret", text))
+        return "%s-key:%s" % (client.app, self.hex_hmac(client.app + "-secret", text))
+
+    def hex_hmac(self, secret, text):
+        self.signatures.add(hex_hmac(secret, text))
+        return hex_hmac(secret, text)
 
     # Running.
     def run(self):
@@ -256,6 +284,14 @@ class Talk:
         for w in self.wires.values():
             w.close()
         self.server.stop()
+        for check in self.log_checks + [self.check_no_secrets]:
+            check()
+
+    def check_no_secrets(self):
+        text = self.server.log()
+        for secret in self.signatures | set(re.findall(r"\b\w+-secret\b", text)):
+            if secret in text:
+                raise Problem("the log has the secret or signature %s" % secret)
 
     def tail_of_log(self):
         if not self.server:
@@ -274,12 +310,12 @@ class Talk:
         with open(os.path.join(HERE, "configs", name + ".json"), encoding="utf-8") as f:
             config = json.load(f)
         change = json.loads(change) if change else {}
-        env = change.pop("$env", {})
+        env, is_unread = change.pop("$env", {}), change.pop("$unread", False)
         for app_id, app_change in change.pop("$apps", {}).items():
             apps = config["app_manager"]["array"]["apps"]
             config["app_manager"]["array"]["apps"] = [
                 merge(a, app_change) if a["id"] == app_id else a for a in apps]
-        self.server = Server(self.binary, merge(config, change), env)
+        self.server = Server(self.binary, merge(config, change), env, is_unread)
         self.server.wait_ready()
 
     def play(self, s):
@@ -404,10 +440,48 @@ class Talk:
         self.server.wait_exit(float(rest))
 
     def do_log(self, rest, _more):
-        """log has TEXT; log lacks TEXT"""
+        """log has TEXT; log lacks TEXT; log lacks-yet TEXT; log most N TEXT; log json; log text; log read"""
         how, _, what = rest.partition(" ")
-        if (what in self.server.log()) != (how == "has"):
-            raise Problem("the log %s it" % ("lacks" if how == "has" else "has"))
+        if how == "has":
+            deadline = time.monotonic() + self.seconds
+            while what not in self.server.log():
+                if time.monotonic() > deadline:
+                    raise Problem("the log lacks %s" % what)
+                time.sleep(0.01)
+        elif how == "lacks-yet":
+            self.check_log("lacks", what)
+        elif how == "read":
+            self.server.read_pipe()
+        else:  # it is written behind the server's back: looked at in the end
+            self.log_checks.append(lambda: self.check_log(how, what))
+
+    def check_log(self, how, what):
+        if how == "lacks" and what in self.server.log():
+            raise Problem("the log has %s" % what)
+        if how == "most":
+            count, _, what = what.partition(" ")
+            found = self.server.log().count(what)
+            if not 0 < found <= int(count):
+                raise Problem("the log has %d of %s" % (found, what))
+        if how in ("json", "text"):
+            self.check_lines(self.server.out().split("\n"), how)
+
+    def check_lines(self, lines, how):
+        if lines.pop() or not lines:
+            raise Problem("the log is empty or ends within a line")
+        form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+        for line in lines:
+            try:
+                if how == "json":
+                    item = json.loads(line)
+                    good = re.fullmatch(form, item["timestamp"]) and item["level"].isupper() and \
+                        isinstance(item["fields"]["message"], str)
+                else:
+                    good = re.match(form + " (ERROR| WARN| INFO|DEBUG|TRACE) ", line)
+            except (ValueError, KeyError, TypeError):
+                good = False
+            if not good or not line.isprintable():
+                raise Problem("no line of the log: %s" % line)
 
     # HTTP.
     def do_http(self, text, more):
@@ -469,7 +543,7 @@ class Talk:
         text = "&".join("%s=%s" % p for p in sorted(
             [(k.lower(), v) for k, v in pairs + decoded], key=lambda p: p[0]))
         signed_path = urllib.parse.unquote(path) if "decodedpath" in options else path
-        signature = hex_hmac(options.get("secret", app + "-secret"), "%s\n%s\n%s" % (
+        signature = self.hex_hmac(options.get("secret", app + "-secret"), "%s\n%s\n%s" % (
             method, options.get("signedpath", signed_path), text))
         if "badsignature" in options:
             signature = ("0" if signature[0] != "0" else "1") + signature[1:]
