@@ -77,6 +77,7 @@ SOURCE = sources("src/**/*.c", "src/**/*.h", "src/**/*.def", "src/main.c")
 ARGUMENTS = sources("src/config/args.c", "src/main.c")
 NEAR = SOURCE + sources("examples/**/*.conf", "examples/*/*file", "examples/**/*.cfg", "examples/chat/*.mjs",
                         "examples/chat/public/*", "tests/clients/**/*.mjs", "scripts/*.sh", "meson_options.txt")
+APP_WORDS = set(re.findall(r"\w+", sources("src/config/*.c", "src/config/*.def")))
 WORDS = set(re.findall(r"\w+", NEAR))
 
 
@@ -112,7 +113,7 @@ def is_option(path):
 def is_variable(name):
     """Those of the default app are its fields behind a prefix."""
     return name in WORDS or name in SOURCE or (
-        name.startswith("SOCKUDO_DEFAULT_APP_") and '"%s"' % name[20:] in SOURCE)
+        name.startswith("SOCKUDO_DEFAULT_APP_") and name[20:] in WORDS)
 
 
 def is_route(path):
@@ -176,7 +177,7 @@ def check_json(page, block):
             complain(page, "no option %s in a JSON block" % path)
     for app in tree.get("app_manager", {}).get("array", {}).get("apps", []):
         for key in app:
-            if '"%s"' % key not in SOURCE:
+            if key not in APP_WORDS:
                 complain(page, "no member %s of an app" % key)
 
 
