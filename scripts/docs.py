@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""scripts/docs.py [--check] - writes docs/errors.md from src/pusher/errors.def.
+"""scripts/docs.py [--check] - writes docs/errors.md from src/pusher/errors.def, and
+docs/configuration.md from src/config/options.def, app_fields.def and scope.def.
 
-With --check nothing is written: exit 1 if the file is not what the table says.
+With --check nothing is written: exit 1 if a file is not what its table says.
 """
 import os
 import re
@@ -9,7 +10,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TABLE = os.path.join(ROOT, "src", "pusher", "errors.def")
-PAGE = os.path.join(ROOT, "docs", "errors.md")
+CONFIG = os.path.join(ROOT, "src", "config")
 ROW = re.compile(r'^WIRE_ERROR\(\s*(\w+),\s*(\w+),\s*"((?:\\.|[^"\\])*)",\s*(\d+),\s*'
                  r'"((?:\\.|[^"\\])*)"\)\s*$')
 HEAD = """# What a client is told
@@ -61,20 +62,152 @@ def page(rows):
     return "".join(out)
 
 
+
+TYPES = {
+    "BOOL": "boolean", "U8": "integer", "U16": "integer", "U32": "integer", "U64": "integer",
+    "I32": "integer", "F64": "number", "STR": "text", "U32_OPT": "integer", "U64_OPT": "integer",
+    "STR_OPT": "text", "STR_UNSET": "text", "COUNT_OPT": "integer or none", "LIST": "list of texts",
+    "NODES": "list of `host:port`", "OCTAL": "octal mode", "WORKERS": "integer or `auto`",
+    "TREE": "object",
+}
+APP_TYPES = {"TEXT": "text", "FLAG": "boolean", "COUNT": "integer", "BIG_COUNT": "integer",
+             "UNENFORCED": "integer", "SPECIAL": "object or list", "BEYOND": "any"}
+PLACES = {"OUTER": "`%s`", "LIMITS": "`policy.limits.%s`", "FEATURES": "`policy.features.%s`",
+          "CHANNELS": "`policy.channels.%s`", "POLICY": "`policy.%s`"}
+
+
+def calls(text, macro):
+    """Arguments of each use of the macro: words as they stand, literals joined and without quotes."""
+    found = []
+    token = re.compile(r'\s*(?:("(?:\\.|[^"\\])*")|([\w#-]+)|(,)|(\)))')
+    for start in re.finditer(r"\b%s\(" % macro, text):
+        at, args, now = start.end(), [], []
+        while True:
+            m = token.match(text, at)
+            if not m:
+                sys.exit("%s: a row that docs.py cannot read: %s" % (macro, text[start.start():at + 60]))
+            at = m.end()
+            if m.group(1) is not None:
+                now.append(("text", m.group(1)[1:-1].replace('\\"', '"').replace("\\\\", "\\")))
+            elif m.group(2) is not None:
+                now.append(("word", m.group(2)))
+            else:
+                args.append(now)
+                now = []
+                if m.group(4):
+                    break
+        found.append((start.start(), args))
+    return found
+
+
+def joined(arg, values):
+    """A literal, after the words that are parameters of the macro around it were put in."""
+    return "".join(values.get(t, t) if kind == "word" else t for kind, t in arg)
+
+
+def definitions(name):
+    """A table of src/config without comments and broken lines."""
+    with open(os.path.join(CONFIG, name), encoding="utf-8") as f:
+        return re.sub(r"/\*.*?\*/", " ", f.read(), flags=re.S).replace("\\\n", " ")
+
+
+def option_rows():
+    text = definitions("options.def")
+    define = re.search(r"#define TLS_BLOCK\(([^)]*)\)(.*)", text)
+    names = [n.strip() for n in define.group(1).split(",")]
+    body = define.group(2)
+    text = text.replace(define.group(0), " " * len(define.group(0)))
+    rows = [(at, [joined(a, {}) for a in args]) for at, args in calls(text, "OPTION")]
+    for at, args in calls(text, "TLS_BLOCK"):
+        values = dict(zip(names, (joined(a, {}) for a in args)))
+        rows += [(at, [joined(a, values) for a in inner]) for _, inner in calls(body, "OPTION")]
+    return [row for _, row in sorted(rows, key=lambda r: r[0])]
+
+
+def plain(text):
+    return text.replace("|", "\\|")
+
+
+def option_line(row):
+    _, path, kind, default, env, effect, reload, sentence = row
+    sentence = "" if sentence == "No effect" else sentence
+    mark = {"EXPLICIT": " (written)", "ACCEPT": " (no effect)", "NOTE": " (no effect)"}.get(effect, "")
+    names = ", ".join("`%s`" % e for e in env.split(",")) if env else ""
+    default = "" if default == "null" else "`%s`" % default if default else "empty"
+    return "| `%s` | %s | %s | %s | %s | %s%s |\n" % (
+        path, TYPES[kind], plain(default), names, reload.lower(), plain(sentence),
+        mark if sentence else mark.strip())
+
+
+def option_tables():
+    groups = {}
+    for row in option_rows():
+        parts = row[1].split(".")
+        groups.setdefault(parts[0] if len(parts) > 1 else "", []).append(row)
+    out = []
+    for name in sorted(groups):
+        out.append("## %s\n\n" % ("`%s`" % name if name else "The server"))
+        out.append("| key | type | default | variable | reload | meaning |\n|---|---|---|---|---|---|\n")
+        out += [option_line(row) for row in groups[name]]
+        out.append("\n")
+    return "".join(out[:-1])
+
+
+def app_table():
+    limits = {"OPT_" + row[0]: row[1] for row in option_rows()}
+    out = ["| flat key | nested key | type | else | meaning |\n|---|---|---|---|---|\n"]
+    for _, args in calls(definitions("app_fields.def"), "APP_FIELD"):
+        name, place, kind, _, limit, sentence = [joined(a, {}) for a in args]
+        out.append("| `%s` | %s | %s | %s | %s |\n" % (
+            name, PLACES[place] % name, APP_TYPES[kind],
+            "`%s`" % limits[limit] if limit in limits else "", plain(sentence)))
+    return "".join(out)
+
+
+def alias_table():
+    rows = calls(definitions("scope.def"), "ALIAS")
+    return "| written | read as |\n|---|---|\n" + "".join(
+        "| `%s` | `%s` |\n" % (joined(a[0], {}), joined(a[1], {})) for _, a in rows)
+
+
+def block_table():
+    rows = calls(definitions("scope.def"), "SUBTREE")
+    return "| block | what is not provided |\n|---|---|\n" + "".join(
+        "| `%s` | %s |\n" % (joined(a[0], {}), joined(a[2], {})) for _, a in rows)
+
+
+def config_page():
+    with open(os.path.join(ROOT, "docs", "configuration.md.in"), encoding="utf-8") as f:
+        text = f.read()
+    for mark, table in (("@OPTIONS@\n", option_tables), ("@APPS@\n", app_table),
+                        ("@ALIASES@\n", alias_table), ("@BLOCKS@\n", block_table)):
+        if mark not in text:
+            sys.exit("docs/configuration.md.in: no line %s" % mark.strip())
+        text = text.replace(mark, table())
+    return text
+
+
+PAGES = [("docs/errors.md", lambda: page(read_rows())), ("docs/configuration.md", config_page)]
+
+
 def main():
     if sys.argv[1:] not in ([], ["--check"]):
         sys.exit("usage: scripts/docs.py [--check]")
-    text = page(read_rows())
-    if not sys.argv[1:]:
-        with open(PAGE, "w", encoding="utf-8") as f:
-            f.write(text)
-        return
-    found = ""
-    if os.path.exists(PAGE):
-        with open(PAGE, encoding="utf-8") as f:
-            found = f.read()
-    if found != text:
-        sys.exit("docs/errors.md is not what src/pusher/errors.def says; run scripts/docs.py")
+    stale = []
+    for name, make in PAGES:
+        path, text, found = os.path.join(ROOT, name), make(), ""
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as f:
+                found = f.read()
+        if found == text:
+            continue
+        stale.append(name)
+        if not sys.argv[1:]:
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
+    if stale and sys.argv[1:]:
+        sys.exit("not what the tables say: %s; run scripts/docs.py" % " ".join(stale))
 
 
-main()
+if __name__ == "__main__":
+    main()
