@@ -11,8 +11,10 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include "api/headless.h"
 #include "server/worker.h"
 #include "support/app_scripted.h"
+#include "support/rate_scripted.h"
 
 static int64_t clock_ms;
 static int64_t wall_now;
@@ -86,6 +88,9 @@ static void rig_destroy(struct rig *r)
     worker_close_streams(&r->thread);
     registry_destroy(&r->node.registry);
     app_manager_destroy(&r->node.apps);
+    rate_limiter_destroy(&r->node.api_limiter);
+    rate_limiter_destroy(&r->node.connect_limiter);
+    headless_destroy(&r->node.headless);
     worker_finish(&r->thread);
     app_lives_finish(&r->node.lives);
     settings_unref(&r->node.settings);
@@ -370,6 +375,165 @@ static void too_many_bodies(void **state)
     rig_destroy(r);
 }
 
+/* ---- limits per address ---- */
+
+static const struct rate_answer pass_one = {
+    .is_allowed = true, .limit = 3, .remaining = 2, .reset_s = 60};
+static const struct rate_answer pass_none = {.limit = 3, .reset_s = 17};
+
+static struct rate_limiter *scripted(bool fail_closed)
+{
+    struct err e;
+    struct rate_limiter_options opt = {.limit = {3, 60000}, .fail_closed = fail_closed};
+    struct rate_limiter *l = rate_limiter_create_with(&rate_scripted, &opt, &e);
+    assert_non_null(l);
+    return l;
+}
+
+static struct rig *limited_rig(bool fail_closed)
+{
+    struct rig *r = rig_create();
+    struct settings *set = r->node.settings;
+    set->ipv6_prefix = 64;
+    set->activity_timeout_ms = 120000;
+    set->max_payload_bytes = set->max_message_bytes = set->max_frame_bytes = 1 << 16;
+    r->node.api_limiter = scripted(fail_closed);
+    r->node.connect_limiter = scripted(fail_closed);
+    rig_connect(r);
+    return r;
+}
+
+/* Limiter and app store answer later, one after the other. */
+static void late_limit(void **state)
+{
+    (void)state;
+    struct rig *r = limited_rig(false);
+    app_scripted_mode(r->node.apps, APP_ANSWER_LATER);
+    say(r, A1_HEAD "Content-Length: 120\r\n\r\n" A1_BODY "GET /live HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_false(app_scripted_release(r->node.apps, false)); /* not asked before the limiter */
+    pass(r, HTTP_IDLE_MS + 1000);
+    assert_true(rate_scripted_release(r->node.api_limiter, &pass_one));
+    turns(r);
+    assert_int_equal(answers(r), 0);
+    assert_true(app_scripted_release(r->node.apps, false));
+    turns(r);
+    published(r);
+    assert_true(heard(r, "X-RateLimit-Remaining: 2\r\n"));
+    assert_int_equal(answers(r), 2);
+    rig_destroy(r);
+}
+
+static void late_refusal(void **state)
+{
+    (void)state;
+    struct rig *r = limited_rig(false);
+    say(r, A1_HEAD "Content-Length: 120\r\n\r\n" A1_BODY "GET /live HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(rate_scripted_release(r->node.api_limiter, &pass_none));
+    turns(r);
+    assert_true(heard(r, "429 ") && heard(r, "Retry-After: 17\r\n"));
+    assert_int_equal(answers(r), 2); /* the body was dropped, what follows is served */
+    rig_destroy(r);
+}
+
+static void late_limit_finds_nobody(void **state)
+{
+    (void)state;
+    struct rig *r = limited_rig(false);
+    say(r, A1_HEAD "Content-Length: 120\r\n\r\n");
+    worker_close_streams(&r->thread);
+    turns(r);
+    assert_true(rate_scripted_release(r->node.api_limiter, &pass_one));
+    turns(r);
+    assert_int_equal(answers(r), 0);
+    rig_destroy(r);
+}
+
+#define UPGRADE                                                                                    \
+    "GET /app/k-orchard HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"       \
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+
+/* The app store answers an upgrade at once or later, and the connection is read again after it. */
+static void late_upgrade(void **state)
+{
+    (void)state;
+    for (int is_late = 0; is_late < 2; is_late++) {
+        struct rig *r = limited_rig(false);
+        app_scripted_mode(r->node.apps, is_late ? APP_ANSWER_LATER : APP_ANSWER_NOW);
+        say(r, UPGRADE);
+        assert_false(heard(r, "101 "));
+        assert_true(rate_scripted_release(r->node.connect_limiter, &pass_one));
+        turns(r);
+        assert_true(heard(r, "101 "));
+        assert_int_equal(app_scripted_release(r->node.apps, false), is_late);
+        turns(r);
+        assert_true(heard(r, "connection_established"));
+        say(r, "\x81\x99\x01\x01\x01\x01zz"); /* a frame that is no Pusher message */
+        for (int i = 0; i < 23; i++)
+            say(r, "z");
+        assert_true(heard(r, "pusher:error"));
+        rig_destroy(r);
+    }
+}
+
+static void late_upgrade_refused(void **state)
+{
+    (void)state;
+    struct rig *r = limited_rig(false);
+    say(r, UPGRADE "GET /live HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(rate_scripted_release(r->node.connect_limiter, &pass_none));
+    turns(r);
+    assert_true(heard(r, "429 "));
+    assert_int_equal(answers(r), 1); /* security I2 */
+    rig_destroy(r);
+}
+
+/* HTTP-80 */
+static void limiter_away(void **state)
+{
+    (void)state;
+    struct rate_answer lost = {0};
+    err_set(&lost.err, ERR_UNAVAILABLE, "store is away");
+    for (int is_closed = 0; is_closed < 2; is_closed++) {
+        struct rig *r = limited_rig(is_closed);
+        say(r, A1_HEAD "Content-Length: 120\r\n\r\n" A1_BODY);
+        assert_true(rate_scripted_release(r->node.api_limiter, &lost));
+        turns(r);
+        assert_true(heard(r, is_closed ? "503 " : "200 "));
+        assert_int_equal(heard(r, "X-RateLimit-Remaining: 2\r\n"), !is_closed);
+        rig_destroy(r);
+    }
+}
+
+/* R4: the oldest of too many goes, unless its head comes at once. */
+static void too_many_without_head(void **state)
+{
+    (void)state;
+    for (int is_quick = 0; is_quick < 2; is_quick++) {
+        struct rig *r = rig_create();
+        int second;
+        r->node.settings->ipv6_prefix = 64;
+        r->node.headless = headless_create(1);
+        rig_connect(r);
+        second = r->peer;
+        rig_connect(r); /* takes the place of the first */
+        int first = second;
+        second = r->peer;
+        r->peer = first;
+        turns(r);
+        assert_false(r->is_closed);
+        say(r, is_quick ? "GET /live HTTP/1.1\r\nHost: x\r\n\r\n" : "GET /live HT");
+        pass(r, HTTP_SPARE_MS + 1000);
+        assert_int_equal(r->is_closed, !is_quick);
+        assert_int_equal(answers(r), is_quick);
+        close(first);
+        r->peer = second;
+        r->is_closed = false;
+        say(r, "GET /live HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_int_equal(answers(r), is_quick + 1);
+        rig_destroy(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +550,13 @@ int main(void)
         cmocka_unit_test(app_store_away),
         cmocka_unit_test(late_app_finds_nobody),
         cmocka_unit_test(too_many_bodies),
+        cmocka_unit_test(late_limit),
+        cmocka_unit_test(late_refusal),
+        cmocka_unit_test(late_limit_finds_nobody),
+        cmocka_unit_test(late_upgrade),
+        cmocka_unit_test(late_upgrade_refused),
+        cmocka_unit_test(limiter_away),
+        cmocka_unit_test(too_many_without_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
