@@ -12,8 +12,8 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGES = ["README.md", "CHANGELOG.md", "docs/*.md", "examples/*.md", "bench/*.md", "tests/*/*.md"]
-# Pages for users; those about the source name files and functions instead.
-USER_PAGES = re.compile(r"README\.md|docs/(?!architecture|tour|errors)\w[\w-]*\.md|examples/README\.md")
+# Pages for users; those about the source name files and functions instead, some are generated.
+USER_PAGES = re.compile(r"README\.md|docs/(?!architecture|tour|errors|configuration)\w[\w-]*\.md|examples/README\.md")
 FOREIGN_VARIABLES = re.compile(r"(PUSHER|REVERB|VITE|SOKETI|BROADCAST|NODE|CAP|APP|LD|MALLOC)_|AF_|SSL_CTX")
 FOREIGN_WORDS = set("""
     channel_name_starts_with channel_name_ends_with encryption_master_key_base64 client_options
@@ -42,12 +42,13 @@ def complain(page, text):
 # ---- what exists ---------------------------------------------------------------------------
 
 def option_paths():
-    """Every path of options.def; TLS_BLOCK rows stand for five each."""
+    """Every path of options.def, TLS_BLOCK rows stand for five each, and of scope.def."""
     text = read("src/config/options.def")
     paths = set(re.findall(r'^OPTION\(\w+,\s*"([^"]+)"', text, re.M))
     members = re.findall(r'OPTION\(id##\w+, path "([^"]+)"', text)
     for block in re.findall(r'^TLS_BLOCK\(\w+,\s*"([^"]+)"', text, re.M):
         paths.update(block + member for member in members)
+    paths.update(re.findall(r'^(?:ALIAS|SUBTREE)\("([^"]+)"', read("src/config/scope.def"), re.M))
     if len(paths) < 100:
         sys.exit("check-docs.py cannot read src/config/options.def any more")
     return paths
