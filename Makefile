@@ -1,5 +1,5 @@
 # Forwards to meson and scripts/; everything that decides is there.
-.PHONY: all build run example-chat test check check-tsan check-clients lint format fuzz-smoke bench deb check-deb clean install-build install-test
+.PHONY: all build run example-chat test check check-tsan check-clients check-examples check-proxies lint format fuzz-smoke bench deb check-deb clean install-build install-test
 
 all: build
 
@@ -33,6 +33,12 @@ check-tsan: install-test
 
 check-clients: install-test build
 	@tests/clients/run.sh build/sockudo
+
+check-examples: install-test build
+	@tests/examples/run.sh build/sockudo
+
+check-proxies: install-test build
+	@tests/proxies/run.py build/sockudo
 
 lint:
 	@scripts/lint.py
