@@ -28,10 +28,14 @@ test)
     packages="$packages libcmocka-dev libjansson-dev clang libclang-rt-14-dev"
     packages="$packages chromium nginx-light haproxy caddy openssl"
     python_is_usable || packages="$packages python3 python3-venv"
+    python3 -c 'import yaml' 2>/dev/null || packages="$packages python3-yaml"
     node_is_usable || packages="$packages nodejs npm"
     ;;
 deb) packages="$packages debhelper dpkg-dev" ;;
-package) packages="$packages debhelper dpkg-dev lintian" ;;
+package)
+    packages="$packages debhelper dpkg-dev lintian iproute2"
+    python3 -c 'import yaml' 2>/dev/null || packages="$packages python3 python3-yaml"
+    ;;
 *)
     echo "install.sh: build, example, test, deb or package, not '$purpose'" >&2
     exit 2
