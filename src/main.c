@@ -73,6 +73,7 @@ int main(int argc, char **argv)
 {
     struct config_args args;
     struct err e;
+    unsetenv("SSLKEYLOGFILE"); /* libraries would write down the keys of sessions */
     if (!config_args_parse(argc, argv, &args, &e)) {
         fprintf(stderr, "%s\n", e.text);
         return 2;

@@ -6,6 +6,7 @@
 #include "api/auth.h"
 #include "api/headless.h"
 #include "api/limit.h"
+#include "api/redirect.h"
 #include "api/route.h"
 
 enum phase {
@@ -420,6 +421,10 @@ static void head_counted(struct request *q)
 
 static void head_judge(struct request *q)
 {
+    if (q->kind == HTTP_REDIRECT) {
+        endpoint_redirect(q);
+        return;
+    }
     enum route_result found = route_find(q);
     limit_head(q, head_counted);
     if (!q->is_answered && !q->is_waiting)

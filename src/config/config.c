@@ -96,12 +96,6 @@ static void fill_http(struct loading *l)
     c->unix_socket.enabled = option(l, OPT_unix_socket_enabled)->b;
     c->unix_socket.path = option(l, OPT_unix_socket_path)->s;
     c->unix_socket.mode = (uint32_t)option(l, OPT_unix_socket_permission_mode)->i;
-    c->ssl.enabled = option(l, OPT_ssl_enabled)->b;
-    c->ssl.cert_path = option(l, OPT_ssl_cert_path)->s;
-    c->ssl.key_path = option(l, OPT_ssl_key_path)->s;
-    c->ssl.passphrase = option(l, OPT_ssl_passphrase)->s;
-    c->ssl.redirect_http = option(l, OPT_ssl_redirect_http)->b;
-    c->ssl.http_port = (uint16_t)option(l, OPT_ssl_http_port)->i;
     c->metrics.enabled = option(l, OPT_metrics_enabled)->b;
     c->metrics.host = option(l, OPT_metrics_host)->s;
     c->metrics.port = (uint16_t)option(l, OPT_metrics_port)->i;

@@ -98,9 +98,13 @@ struct config {
     } unix_socket;
     struct {
         bool enabled;
-        str cert_path, key_path, passphrase;
-        bool redirect_http;
+        bool ktls, redirect_http;
         uint16_t http_port;
+        uint64_t reload_interval_s; /* 0: only SIGHUP */
+        struct config_certificate {
+            str cert_path, key_path, passphrase; /* passphrase empty: none */
+        } *certificates; /* the first is the default one */
+        size_t certificate_count;
     } ssl;
     struct {
         bool enabled;

@@ -105,6 +105,9 @@ NODISCARD bool config_bootstrap(struct loading *l);
 void config_app_limits(struct loading *l, struct app *a, uint32_t written);
 bool config_add_app(struct loading *l, struct app *a);
 
+/* tls.c */
+NODISCARD bool config_read_tls(struct loading *l);
+
 /* validate.c */
 NODISCARD bool config_validate(struct loading *l);
 NODISCARD bool config_choose_drivers(struct loading *l);

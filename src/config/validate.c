@@ -5,7 +5,6 @@
 #include "config/load.h"
 #include "pusher/origin.h"
 
-#include <unistd.h>
 
 struct driver_row {
     str name;
@@ -27,6 +26,11 @@ static const struct driver_row caches[] = {
 #include "drivers.def"
 };
 #undef CACHE_DRIVER
+#define RATE_LIMITER_DRIVER(name, others, symbol, built, package) ROW(name, built)
+static const struct driver_row rate_limiters[] = {
+#include "drivers.def"
+};
+#undef RATE_LIMITER_DRIVER
 #define QUEUE_DRIVER(name, others, symbol, built, package) ROW(name, built)
 static const struct driver_row queues[] = {
 #include "drivers.def"
@@ -123,8 +127,9 @@ bool config_choose_drivers(struct loading *l)
                   true, &c->app_driver) &&
            choose(l, OPT_cache_driver, OPT_cache_redis_cluster_mode, caches, COUNT_OF(caches), true,
                   &c->cache_driver) &&
-           choose(l, OPT_rate_limiter_driver, OPT_rate_limiter_redis_cluster_mode, caches,
-                  COUNT_OF(caches), false, &c->rate_limiter.driver) &&
+           choose(l, OPT_rate_limiter_driver, OPT_rate_limiter_redis_cluster_mode, rate_limiters,
+                  COUNT_OF(rate_limiters), option(l, OPT_rate_limiter_enabled)->b,
+                  &c->rate_limiter.driver) &&
            choose_queue(l);
 }
 
@@ -268,22 +273,6 @@ static bool check_tls_blocks(struct loading *l)
     return true;
 }
 
-static bool check_ssl(struct loading *l)
-{
-    const enum option files[] = {OPT_ssl_cert_path, OPT_ssl_key_path};
-    if (!option(l, OPT_ssl_enabled)->b)
-        return true;
-    for (size_t i = 0; i < COUNT_OF(files); i++) {
-        str path = option(l, files[i])->s;
-        if (path.n == 0)
-            return config_fail(l, "ssl.enabled needs \"%.*s\"", FMT(config_options[files[i]].path));
-        if (access(path.p, R_OK) != 0)
-            return config_fail(l, "\"%.*s\": cannot read %.*s", FMT(config_options[files[i]].path),
-                               FMT(path));
-    }
-    return unserved(l, "ssl.enabled");
-}
-
 static bool check_unix_socket(struct loading *l)
 {
     str path = option(l, OPT_unix_socket_path)->s;
@@ -293,7 +282,7 @@ static bool check_unix_socket(struct loading *l)
         return config_fail(l, "\"unix_socket.path\" must be absolute and without ../");
     if (option(l, OPT_unix_socket_permission_mode)->i & 2)
         config_say(l, SAY_WARN, "\"unix_socket.permission_mode\" lets everybody write");
-    return unserved(l, "unix_socket.enabled");
+    return true;
 }
 
 static bool check_ports(struct loading *l)
@@ -346,8 +335,6 @@ static void say_unserved_areas(struct loading *l)
 {
     if (option(l, OPT_metrics_enabled)->b && block_written(l, S("metrics.")))
         config_say(l, SAY_WARN, "\"metrics\" is set, but this build serves no metrics");
-    if (option(l, OPT_rate_limiter_enabled)->b && block_written(l, S("rate_limiter.")))
-        config_say(l, SAY_WARN, "\"rate_limiter\" is set, but this build limits no request rates");
     if (some_webhook(l->c))
         config_say(l, SAY_WARN, "webhooks are set, but this build sends none");
 }
@@ -367,7 +354,7 @@ static void say_combinations(struct loading *l)
 bool config_validate(struct loading *l)
 {
     if (!check_numbers(l) || !check_words(l) || !check_names(l) || !check_origins(l) ||
-        !check_tls_blocks(l) || !check_ssl(l) || !check_unix_socket(l) || !check_ports(l))
+        !check_tls_blocks(l) || !config_read_tls(l) || !check_unix_socket(l) || !check_ports(l))
         return false;
     clamp(l, OPT_queue_sqs_max_messages, 1, 10);
     clamp(l, OPT_queue_sqs_wait_time_seconds, 0, 20);

@@ -35,6 +35,7 @@ struct node {
     _Atomic int64_t body_bytes;  /* API bodies in receipt (security R8) */
     _Atomic bool draining;
     _Atomic uint8_t backends[label_backend_COUNT]; /* enum backend_state */
+    uint16_t tls_port; /* where the redirect listener sends clients */
     int64_t (*wall_s)(void); /* Unix seconds, for signed requests */
     const struct metrics_format *metrics; /* NULL: not served */
     uint16_t worker_count;

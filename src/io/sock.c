@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { BACKLOG = 4096, USER_TIMEOUT_MS = 30000 };
@@ -56,6 +58,106 @@ int sock_listen(const struct sock_address *a, bool shared, struct err *e)
     return fd;
 }
 
+/* ---- Unix sockets ---- */
+
+static bool folder_make(const char *path, struct err *e)
+{
+    char folder[sizeof((struct sock_unix *)0)->path];
+    const char *slash = strrchr(path, '/');
+    struct stat st;
+    if (!slash || slash == path)
+        return true;
+    memcpy(folder, path, (size_t)(slash - path));
+    folder[slash - path] = 0;
+    if (stat(folder, &st) == 0)
+        return S_ISDIR(st.st_mode) ||
+               err_set(e, ERR_SYSTEM, "cannot listen on %s: %s is no folder", path, folder);
+    if (mkdir(folder, 0755) < 0 || chmod(folder, 0755) < 0) /* whatever the umask says */
+        return err_set(e, ERR_SYSTEM, "cannot make the folder %s: %s", folder, strerror(errno));
+    return true;
+}
+
+/* Nobody listens on the socket at this address: it was left behind. */
+static bool is_stale(const struct sockaddr_un *at, struct err *e)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int rc = fd < 0 ? -1 : connect(fd, (const struct sockaddr *)at, sizeof *at);
+    int cause = errno;
+    if (fd >= 0)
+        close(fd);
+    if (rc < 0 && cause == ECONNREFUSED)
+        return true;
+    if (rc == 0 || cause == EAGAIN || cause == EINPROGRESS)
+        return err_set(e, ERR_SYSTEM, "cannot listen on %s: another process listens there",
+                       at->sun_path);
+    return err_set(e, ERR_SYSTEM, "cannot listen on %s: what is there cannot be asked: %s",
+                   at->sun_path, strerror(cause));
+}
+
+static bool place_clear(const struct sockaddr_un *at, struct err *e)
+{
+    struct stat st;
+    const char *path = at->sun_path;
+    if (lstat(path, &st) < 0)
+        return errno == ENOENT ||
+               err_set(e, ERR_SYSTEM, "cannot listen on %s: %s", path, strerror(errno));
+    if (!S_ISSOCK(st.st_mode))
+        return err_set(e, ERR_SYSTEM, "cannot listen on %s: something that is no socket is there",
+                       path);
+    if (!is_stale(at, e))
+        return false;
+    if (unlink(path) < 0)
+        return err_set(e, ERR_SYSTEM, "cannot remove the old socket %s: %s", path, strerror(errno));
+    return true;
+}
+
+/* The descriptor's mode is the most that bind gives the file; the umask may have taken from it. */
+static bool unix_bind(int fd, const struct sockaddr_un *at, uint32_t mode, struct sock_unix *out)
+{
+    struct stat st;
+    if (fchmod(fd, mode) < 0 || bind(fd, (const struct sockaddr *)at, sizeof *at) < 0)
+        return false;
+    if (lstat(at->sun_path, &st) == 0) {
+        memcpy(out->path, at->sun_path, sizeof out->path);
+        out->device = st.st_dev;
+        out->inode = st.st_ino;
+    }
+    return chmod(at->sun_path, mode) == 0 && listen(fd, BACKLOG) == 0;
+}
+
+int sock_listen_unix(str path, uint32_t mode, struct sock_unix *out, struct err *e)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    _Static_assert(sizeof at.sun_path == sizeof out->path, "a path fits");
+    *out = (struct sock_unix){.path = ""};
+    if (path.n == 0 || path.n >= sizeof at.sun_path || memchr(path.p, 0, path.n)) {
+        err_set(e, ERR_SYSTEM, "cannot listen on %.*s: a socket's path has 1 to %zu bytes",
+                FMT(path), sizeof at.sun_path - 1);
+        return -1;
+    }
+    memcpy(at.sun_path, path.p, path.n);
+    if (!folder_make(at.sun_path, e) || !place_clear(&at, e))
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && unix_bind(fd, &at, mode, out))
+        return fd;
+    err_set(e, ERR_SYSTEM, "cannot listen on %s: %s", at.sun_path, strerror(errno));
+    sock_unix_remove(out);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+void sock_unix_remove(struct sock_unix *u)
+{
+    struct stat st;
+    if (u->path[0] && lstat(u->path, &st) == 0 && st.st_dev == u->device && st.st_ino == u->inode)
+        unlink(u->path);
+    u->path[0] = 0;
+}
+
+/* ---- accepted sockets ---- */
+
 uint16_t sock_port(int fd)
 {
     struct sockaddr_storage sa;
@@ -69,9 +171,11 @@ uint16_t sock_port(int fd)
 
 int sock_accept(int listener)
 {
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0)
-        return -1;
+    struct sockaddr peer; /* cut: only the family counts */
+    socklen_t n = sizeof peer;
+    int fd = accept4(listener, &peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 || peer.sa_family == AF_UNIX)
+        return fd;
     int one = 1;
     unsigned timeout = USER_TIMEOUT_MS;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

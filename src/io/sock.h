@@ -6,6 +6,7 @@
 #define IO_SOCK_H
 
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "base/base.h"
 
@@ -19,9 +20,23 @@ struct sock_address {
 NODISCARD bool sock_resolve(str host, uint16_t port, struct sock_address *out, struct err *e);
 /* Non-blocking, SO_REUSEPORT if `shared`; -1 on error (ERR_SYSTEM names the address). */
 NODISCARD int sock_listen(const struct sock_address *a, bool shared, struct err *e);
+/* A listening Unix socket in the file system. */
+struct sock_unix {
+    char path[108]; /* empty: none */
+    dev_t device;
+    ino_t inode;
+};
+/* Binds `path` with exactly `mode` (octal permission bits), never wider, then listens. The folder
+ * is made with 0755 if it is missing, and left alone if it is there. What a dead process has left
+ * is replaced; anything else in the place stays, and is an error. Gives    the descriptor,
+ * non-blocking, and *out for sock_unix_remove; -1: ERR_SYSTEM, one line */
+NODISCARD int sock_listen_unix(str path, uint32_t mode, struct sock_unix *out, struct err *e);
+/* Removes the file if it is still the one that was bound. */
+void sock_unix_remove(struct sock_unix *u);
 /* The port the kernel chose for port 0. */
 uint16_t sock_port(int fd);
-/* A connected, non-blocking socket with TCP_NODELAY and TCP_USER_TIMEOUT, or -1 (errno). */
+/* A connected, non-blocking socket, over TCP with TCP_NODELAY and TCP_USER_TIMEOUT, or -1 (errno).
+ */
 int sock_accept(int listener);
 
 #endif

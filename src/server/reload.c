@@ -60,6 +60,7 @@ void server_reload(struct server *s)
         config_finish(s->config);
         *s->config = fresh;
         use_settings(s);
+        server_tls_reload(s);
         log_info("server", "configuration reloaded");
     } else {
         log_error("server", "reload refused, nothing has changed: %s", e.text);

@@ -103,8 +103,36 @@ static bool listeners_open(struct server *s, const struct config *c, struct err 
         if (!worker_listen(&s->threads[i], fd, HTTP_MAIN, e))
             return false;
     }
-    log_info("server", "listening on %s, %u workers", at.text, s->node.worker_count);
+    s->node.tls_port = sock_port(s->threads[0].listeners[0].fd);
+    log_info("server", "listening on %s%s, %u workers", at.text, s->has_tls ? " with TLS" : "",
+             s->node.worker_count);
     return true;
+}
+
+/* In place of TCP: one listener, whose sockets the first worker hands to all. */
+static bool unix_open(struct server *s, const struct config *c, struct err *e)
+{
+    int fd = sock_listen_unix(c->unix_socket.path, c->unix_socket.mode, &s->unix_socket, e);
+    if (fd < 0 || !worker_listen(&s->threads[0], fd, HTTP_MAIN, e))
+        return false;
+    s->threads[0].listeners[0].is_alone = true;
+    log_info("server", "listening on %s, %u workers", s->unix_socket.path, s->node.worker_count);
+    return true;
+}
+
+/* Plain clients are told where TLS is; without it they are only turned away by the kernel. */
+static void redirect_listen(struct server *s, const struct config *c)
+{
+    struct sock_address at;
+    struct err e;
+    if (!s->has_tls || !c->ssl.redirect_http)
+        return;
+    int fd = sock_resolve(c->host, c->ssl.http_port, &at, &e) ? sock_listen(&at, false, &e) : -1;
+    if (fd < 0 || !worker_listen(&s->threads[0], fd, HTTP_REDIRECT, &e)) {
+        log_warn("server", "no redirects to TLS: %s", e.text);
+        return;
+    }
+    log_info("server", "redirects to TLS on %s", at.text);
 }
 
 /* Without metrics the server is as good as with them: a busy port is a warning. */
@@ -114,8 +142,8 @@ static void metrics_listen(struct server *s, const struct config *c)
     struct err e;
     if (!c->metrics.enabled)
         return;
-    int fd = sock_resolve(c->metrics.host, c->metrics.port, &at, &e) ? sock_listen(&at, false, &e)
-                                                                     : -1;
+    int fd =
+        sock_resolve(c->metrics.host, c->metrics.port, &at, &e) ? sock_listen(&at, false, &e) : -1;
     if (fd < 0 || !worker_listen(&s->service.thread, fd, HTTP_METRICS, &e)) {
         log_warn("server", "no metrics: %s", e.text);
         return;
@@ -134,7 +162,7 @@ static void metrics_listen(struct server *s, const struct config *c)
 static bool port_is_free(const struct config *c, struct err *e)
 {
     struct sock_address at;
-    if (c->port == 0)
+    if (c->port == 0 || c->unix_socket.enabled)
         return true;
     if (!sock_resolve(c->host, c->port, &at, e))
         return false;
@@ -160,7 +188,9 @@ struct server *server_create(const struct config_args *args, struct config *c, s
         (uint16_t)(workers > REGISTRY_WORKERS_MAX ? REGISTRY_WORKERS_MAX : workers);
     node_use(&s->node);
     if (port_is_free(c, e) && families_open(s, c, e) && workers_open(s, c, e) &&
-        listeners_open(s, c, e)) {
+        server_tls_open(s, e) &&
+        (c->unix_socket.enabled ? unix_open(s, c, e) : listeners_open(s, c, e))) {
+        redirect_listen(s, c);
         metrics_listen(s, c);
         return s;
     }
@@ -193,6 +223,26 @@ static void watchdog_feed(struct server *s)
         notify_watchdog();
 }
 
+static void certificates_watch(struct server *s)
+{
+    int64_t now = loop_clock_monotonic(NULL);
+    if (now < s->tls_look_ms)
+        return;
+    server_tls_watch(s);
+    s->tls_look_ms = now + (int64_t)s->config->ssl.reload_interval_s * 1000;
+}
+
+/* How long main may sleep for a signal; negative: until one comes. */
+static int64_t wait_ms(const struct server *s)
+{
+    int64_t look = (int64_t)s->config->ssl.reload_interval_s * 1000;
+    if (!s->has_tls || look == 0)
+        look = -1;
+    if (s->watchdog_ms && (look < 0 || s->watchdog_ms < look))
+        return s->watchdog_ms;
+    return look;
+}
+
 int server_run(struct server *s)
 {
     struct err e;
@@ -203,12 +253,13 @@ int server_run(struct server *s)
     s->watchdog_ms = notify_watchdog_ms();
     notify_ready("Serving");
     for (;;) {
-        int sig = server_signal(s->watchdog_ms ? s->watchdog_ms : -1);
+        int sig = server_signal(wait_ms(s));
         if (sig == SIGTERM || sig == SIGINT)
             break;
         if (sig == SIGHUP)
             server_reload(s);
         watchdog_feed(s);
+        certificates_watch(s);
     }
     server_drain(s);
     log_info("server", "stopped");
@@ -232,6 +283,7 @@ void server_destroy(struct server **ps)
         worker_finish(&s->threads[i]);
     if (s->has_service)
         worker_finish(&s->service.thread);
+    sock_unix_remove(&s->unix_socket);
     registry_destroy(&s->node.registry);
     cache_destroy(&s->node.cache);
     limits_close(&s->node);

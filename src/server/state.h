@@ -6,6 +6,7 @@
 #define SERVER_STATE_H
 
 #include "config/config.h"
+#include "io/sock.h"
 #include "metrics/metrics.h"
 #include "server/server.h"
 #include "server/service.h"
@@ -23,11 +24,22 @@ struct server {
     arena memory; /* for as long as the server */
     struct metrics_format metrics;
     int64_t watchdog_ms; /* 0: nobody watches */
+    bool has_tls;        /* the main listener's */
+    int64_t tls_look_ms; /* when to look at the files again */
+    uint64_t tls_seen;   /* the files, as they were loaded last */
+    struct sock_unix unix_socket;
 };
 
 /* reload.c: reads the configuration again and puts into use what can change; what cannot, is named
  * in the log. If it is refused, everything stays as it was. */
 void server_reload(struct server *s);
+/* tls.c: loads the certificates for the workers, who do not run yet. */
+NODISCARD bool server_tls_open(struct server *s, struct err *e);
+/* Loads them again; new connections use them, the others keep theirs. One that fails is logged, and
+ * changes nothing. */
+void server_tls_reload(struct server *s);
+/* Every few seconds: as above if a file has changed. */
+void server_tls_watch(struct server *s);
 /* drain.c: closes WebSockets with 4200, spread over the grace period; ends when nobody is left or
  * it is over. A second signal ends the process. */
 void server_drain(struct server *s);

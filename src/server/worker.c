@@ -28,8 +28,12 @@ struct handed { /* an accepted socket on its way to another worker */
 
 static void adopt(struct worker_thread *t, int fd, enum http_kind kind)
 {
-    if (http_open(&t->worker, fd, kind))
-        atomic_fetch_add_explicit(&t->load, 1, memory_order_relaxed);
+    struct stream *s = http_open(&t->worker, fd, kind);
+    if (!s)
+        return;
+    if (kind == HTTP_MAIN && t->worker.pool.tls)
+        stream_secure(s, t->worker.pool.tls);
+    atomic_fetch_add_explicit(&t->load, 1, memory_order_relaxed);
 }
 
 static void handed_over(void *owner, struct mail *m)
@@ -45,11 +49,13 @@ static struct worker_thread *thread_at(const struct worker_thread *t, uint16_t i
 }
 
 /* The least loaded worker if ours has clearly more than the mean, else ours (design §5). */
-static struct worker_thread *target_of(struct worker_thread *t, enum http_kind kind)
+static struct worker_thread *target_of(struct worker_thread *t, struct listener *l)
 {
     uint16_t n = t->worker.node->worker_count;
-    if (kind != HTTP_MAIN)
+    if (l->kind != HTTP_MAIN)
         return t;
+    if (l->is_alone)
+        return thread_at(t, (uint16_t)(l->next++ % n));
     uint64_t sum = 0, ours = atomic_load_explicit(&t->load, memory_order_relaxed);
     struct worker_thread *least = t;
     for (uint16_t i = 0; i < n; i++) {
@@ -81,7 +87,7 @@ static void listen_again(struct worker_thread *t)
 
 static void accept_some(void *ctx, uint32_t events)
 {
-    const struct listener *l = ctx;
+    struct listener *l = ctx;
     struct worker_thread *t = l->thread;
     (void)events;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
@@ -90,7 +96,7 @@ static void accept_some(void *ctx, uint32_t events)
             listen_pause(t);
         if (fd < 0)
             return;
-        struct worker_thread *to = target_of(t, l->kind);
+        struct worker_thread *to = target_of(t, l);
         if (to == t) {
             adopt(t, fd, l->kind);
             continue;
@@ -180,6 +186,28 @@ void worker_use_settings(struct worker_thread *t, struct settings *s)
     loop_post(NULL, &t->worker.loop, &n->mail);
 }
 
+struct new_tls {
+    struct mail mail;
+    struct tls_set *set;
+};
+
+static void tls_taken(void *owner_ctx, struct mail *m)
+{
+    struct stream_pool *p = &thread_of(owner_ctx)->worker.pool;
+    struct new_tls *n = (struct new_tls *)m;
+    tls_set_unref(&p->tls);
+    p->tls = n->set;
+    free(n);
+}
+
+void worker_use_tls(struct worker_thread *t, struct tls_set *set)
+{
+    struct new_tls *n = mem_zero(sizeof *n);
+    n->mail.run = tls_taken;
+    n->set = tls_set_ref(set);
+    loop_post(NULL, &t->worker.loop, &n->mail);
+}
+
 struct new_apps {
     struct mail mail;
     struct app_list *apps;
@@ -239,7 +267,7 @@ static void turn_judge(struct worker_thread *t)
     int64_t now = l->clock(l->clock_ctx);
     atomic_store_explicit(&t->turned_ms, now, memory_order_relaxed);
     metrics_sample(&metrics_thread()->cells.event_loop_lag[is_service ? label_thread_SERVICE
-                                                                         : label_thread_WORKER],
+                                                                      : label_thread_WORKER],
                    (double)(now - l->now_ms));
 }
 

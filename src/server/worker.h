@@ -18,6 +18,8 @@ struct listener {
     int fd;
     uint64_t key;
     enum http_kind kind;
+    bool is_alone; /* the only one of the node: its sockets go to all workers in turn */
+    uint32_t next;
 };
 struct worker_thread { /* a worker and what drives it */
     struct worker worker;
@@ -50,6 +52,8 @@ void worker_turn(struct worker_thread *t, int max_wait_ms);
 void worker_drain(struct worker_thread *t, int64_t spread_ms);
 /* From another thread: new settings, taken between turns. References of their own are made. */
 void worker_use_settings(struct worker_thread *t, struct settings *s);
+/* From another thread: certificates for new connections. A reference of its own is made. */
+void worker_use_tls(struct worker_thread *t, struct tls_set *set);
 /* From another thread: the app store's records have changed; `apps` are all there are now. Takes
  * newer ones into use; who is connected to one that is gone or disabled hears 4003. */
 struct app_list;
