@@ -515,7 +515,7 @@ static void scope(void **state)
     assert_int_equal(r.strict, 2);
     config_finish(&c);
     LOADS("{\"metrics\":{\"port\":9700},\"rate_limiter\":{\"enabled\":true}}");
-    assert_int_equal(said("this build"), 2);
+    assert_int_equal(said("this build"), 1);
     config_finish(&c);
     LOADS("{\"metrics\":{\"enabled\":false},\"rate_limiter\":{\"enabled\":false}}");
     assert_int_equal(said("this build"), 0);
