@@ -3,6 +3,7 @@
 #include "api/answer.h"
 #include "api/route.h"
 #include "base/log.h"
+#include "metrics/metrics.h"
 
 enum { WARN_EVERY_S = 60 };
 
@@ -60,8 +61,18 @@ static struct client_address client_of(struct request *q, uint32_t hops)
     return a;
 }
 
+static void measure(const struct request *q)
+{
+    struct metrics_app *m = metrics_app(S("global"));
+    unsigned type = is_upgrade(q) ? label_limiter_type_WEBSOCKET : label_limiter_type_API;
+    METRICS_APP(m, rate_limit_checks[type], 1);
+    if (!q->rate.is_allowed)
+        METRICS_APP(m, rate_limit_triggered[type], 1);
+}
+
 static void judge(struct request *q)
 {
+    measure(q);
     if (q->rate.is_allowed)
         return;
     if (q->rate.is_unavailable) {

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "api/headless.h"
+#include "metrics/metrics.h"
 #include "server/worker.h"
 #include "support/app_scripted.h"
 #include "support/rate_scripted.h"
@@ -449,7 +450,7 @@ static void late_limit_finds_nobody(void **state)
 }
 
 #define UPGRADE                                                                                    \
-    "GET /app/k-orchard HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"       \
+    "GET /app/k-orchard HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"      \
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 
 /* The app store answers an upgrade at once or later, and the connection is read again after it. */
@@ -484,6 +485,29 @@ static void late_upgrade_refused(void **state)
     turns(r);
     assert_true(heard(r, "429 "));
     assert_int_equal(answers(r), 1); /* security I2 */
+    rig_destroy(r);
+}
+
+/* MET-21 */
+static void limits_are_counted(void **state)
+{
+    (void)state;
+    enum { API = label_limiter_type_API, CONNECT = label_limiter_type_WEBSOCKET };
+    uint64_t checks = METRICS_SUM_APP(S("global"), rate_limit_checks[API]);
+    uint64_t refusals = METRICS_SUM_APP(S("global"), rate_limit_triggered[API]);
+    uint64_t connects = METRICS_SUM_APP(S("global"), rate_limit_checks[CONNECT]);
+    struct rig *r = limited_rig(false);
+    for (int i = 0; i < 3; i++) {
+        say(r, "GET /apps/4711/channels HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_true(rate_scripted_release(r->node.api_limiter, i < 2 ? &pass_one : &pass_none));
+        turns(r);
+    }
+    assert_int_equal(METRICS_SUM_APP(S("global"), rate_limit_checks[API]), checks + 3);
+    assert_int_equal(METRICS_SUM_APP(S("global"), rate_limit_triggered[API]), refusals + 1);
+    say(r, UPGRADE);
+    assert_true(rate_scripted_release(r->node.connect_limiter, &pass_one));
+    turns(r);
+    assert_int_equal(METRICS_SUM_APP(S("global"), rate_limit_checks[CONNECT]), connects + 1);
     rig_destroy(r);
 }
 
@@ -555,6 +579,7 @@ int main(void)
         cmocka_unit_test(late_limit_finds_nobody),
         cmocka_unit_test(late_upgrade),
         cmocka_unit_test(late_upgrade_refused),
+        cmocka_unit_test(limits_are_counted),
         cmocka_unit_test(limiter_away),
         cmocka_unit_test(too_many_without_head),
     };
