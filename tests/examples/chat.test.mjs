@@ -60,8 +60,8 @@ before(async () => {
   [, address] = await startChat(url);
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM,
-    // Chromium refuses its own sandbox to root.
-    args: process.getuid() === 0 ? ["--no-sandbox"] : [],
+    // Chromium refuses its own sandbox to root; a container's /dev/shm is often too small for it.
+    args: ["--disable-dev-shm-usage", ...(process.getuid() === 0 ? ["--no-sandbox"] : [])],
   });
 });
 
