@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-OPTION = re.compile(r"^ {2,}((?:-\w, )?--[\w-]+(?: [A-Z]+)?) {1,}(\S.*)$")
+OPTION = re.compile(r"^ {2,}((?:-\w, )?--[\w-]+(?: [A-Z]+)?) +(\S.*)$", re.M)
 
 
 def output(*argv):
@@ -37,20 +37,30 @@ def option(names, text):
     return ".TP\n%s\n%s.\n" % (marked, escape(text[0].upper() + text[1:]))
 
 
+def unfolded(paragraph):
+    """Lines of --help; one that is indented far goes on with the one before it."""
+    return re.sub(r"\n {12,}(?!-)", " ", paragraph).split("\n")
+
+
+def read_help(text):
+    """Usage, options as (names, sentence), and the lines of what follows."""
+    usage, *rest = text.rstrip("\n").split("\n\n")
+    options = [OPTION.match(line) for p in rest if OPTION.match(p) for line in unfolded(p)]
+    prose = [line for p in rest if not OPTION.match(p) for line in p.split("\n")]
+    if not usage.startswith("usage: ") or not options or not all(options) or not prose:
+        sys.exit("man.py: --help is not usage, options and files")
+    return usage[len("usage: "):], [found.groups() for found in options], prose
+
+
 def main():
     program, template, target = sys.argv[1:]
-    paragraphs = output(program, "--help").rstrip("\n").split("\n\n")
-    if len(paragraphs) != 3 or not paragraphs[0].startswith("usage: "):
-        sys.exit("man.py: --help is not usage, options and files")
-    options = [OPTION.match(line) for line in paragraphs[1].split("\n")]
-    if not all(options):
-        sys.exit("man.py: an option that it cannot read in --help")
+    usage, options, prose = read_help(output(program, "--help"))
     with open(template, encoding="utf-8") as f:
         page = f.read()
     for mark, text in (("VERSION", output(program, "--version").split()[-1]),
-                       ("SYNOPSIS", synopsis(paragraphs[0][len("usage: "):])),
-                       ("OPTIONS", "".join(option(*found.groups()) for found in options).rstrip("\n")),
-                       ("FILES", "\n".join(escape(line) for line in paragraphs[2].split("\n")))):
+                       ("SYNOPSIS", synopsis(usage)),
+                       ("OPTIONS", "".join(option(*o) for o in options).rstrip("\n")),
+                       ("FILES", "\n".join(escape(line) for line in prose))):
         page = page.replace("@%s@" % mark, text)
     with open(target, "w", encoding="utf-8") as f:
         f.write(page)

@@ -13,14 +13,21 @@ step() {
     shift
     echo
     echo "== $name"
-    if "$@"; then
+    "$@"
+    case $? in
+    0)
         summary="$summary
   passed   $name"
-    else
+        ;;
+    77)
+        skip "$name" "it says why above"
+        ;;
+    *)
         failed=1
         summary="$summary
   FAILED   $name"
-    fi
+        ;;
+    esac
 }
 skip() {
     summary="$summary
@@ -43,6 +50,9 @@ else
     skip "examples" "no chromium"
 fi
 step "proxies" tests/proxies/run.py build/sockudo
+step "hardening" tests/package/hardening.py build
+step "packaging files" tests/package/files.py build/sockudo
+step "package" tests/package/run.sh
 step "fuzz smoke" scripts/fuzz-smoke.sh 60
 step "lint" scripts/lint.py
 step "generated docs" scripts/docs.py --check
