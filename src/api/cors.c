@@ -61,8 +61,7 @@ const struct cors *cors_make(arena *a, const struct cors_options *opt)
 void cors_fields(const struct cors *c, str origin, bool is_options, struct buf *out)
 {
     buf_add(out, is_options ? c->options : c->others);
-    if (c->any_origin || origin.n == 0 ||
-        !origin_allowed(c->origins, c->origin_count, origin))
+    if (c->any_origin || origin.n == 0 || !origin_allowed(c->origins, c->origin_count, origin))
         return;
     if (http1_field(out, S("Access-Control-Allow-Origin"), origin) && c->credentials)
         buf_add(out, S("Access-Control-Allow-Credentials: true\r\n"));

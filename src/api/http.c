@@ -18,12 +18,12 @@ enum phase {
 struct http_state {
     struct request request;
     enum phase phase;
-    size_t scanned;  /* of an unfinished head */
-    bool head_begun; /* the head's deadline is set */
-    bool has_head;   /* a first head was complete */
-    bool must_go;    /* others need its place, unless a head comes at once */
+    size_t scanned;                 /* of an unfinished head */
+    bool head_begun;                /* the head's deadline is set */
+    bool has_head;                  /* a first head was complete */
+    bool must_go;                   /* others need its place, unless a head comes at once */
     struct headless_entry headless; /* until has_head */
-    struct buf body; /* of a request whose body did not arrive with its head */
+    struct buf body;                /* of a request whose body did not arrive with its head */
     struct http1_chunks chunks;
     uint64_t body_left;
     int64_t counted; /* in node->body_bytes */

@@ -21,10 +21,8 @@ static struct rate_limiter *memory(uint32_t max, int64_t window_ms, uint32_t ent
 {
     struct err e = {.kind = ERR_NONE};
     now = 5000;
-    struct rate_limiter_options opt = {.driver = S("none"),
-                                       .limit = {max, window_ms},
-                                       .now_ms = clock_of,
-                                       .memory = {entries}};
+    struct rate_limiter_options opt = {
+        .driver = S("none"), .limit = {max, window_ms}, .now_ms = clock_of, .memory = {entries}};
     struct rate_limiter *r = rate_limiter_create(&opt, &e);
     assert_non_null(r);
     return r;
