@@ -371,10 +371,10 @@ static void answer_unknown(struct request *q)
 static void answer_method(struct request *q)
 {
     static const char *const allow[] = {"Allow: GET,HEAD,OPTIONS\r\n", "Allow: POST,OPTIONS\r\n",
-                                        "Allow: GET\r\n"};
+                                        "Allow: GET,OPTIONS\r\n"};
     bool upgrade = q->route->endpoint == endpoint_upgrade;
     str more = str_z(allow[upgrade ? 2 : str_eq(q->route->method, S("POST"))]);
-    if (str_eq(q->head.method, S("OPTIONS")) && !upgrade)
+    if (str_eq(q->head.method, S("OPTIONS")))
         answer(q, 200, S(""), S(""), more);
     else
         answer(
