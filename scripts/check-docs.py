@@ -77,7 +77,8 @@ METRICS = metric_names()
 SOURCE = sources("src/**/*.c", "src/**/*.h", "src/**/*.def", "src/main.c")
 ARGUMENTS = sources("src/config/args.c", "src/main.c")
 NEAR = SOURCE + sources("examples/**/*.conf", "examples/*/*file", "examples/**/*.cfg", "examples/chat/*.mjs",
-                        "examples/chat/public/*", "tests/clients/**/*.mjs", "scripts/*.sh", "meson_options.txt")
+                        "examples/chat/public/*", "tests/clients/**/*.mjs", "packaging/**/*.yaml",
+                        "debian/*", "scripts/*.sh", "meson_options.txt")
 APP_WORDS = set(re.findall(r"\w+", sources("src/config/*.c", "src/config/*.def")))
 WORDS = set(re.findall(r"\w+", NEAR))
 
