@@ -5,21 +5,10 @@
 
 #include "base/log.h"
 #include "config/config.h"
+#include "server/logging.h"
 #include "server/server.h"
 
 extern char **environ;
-
-static void log_begin(const struct config *c)
-{
-    log_setup(&(struct log_options){
-        .filter = c->log.filter,
-        .fallback = c->debug ? LOG_DEBUG : LOG_INFO,
-        .json = c->log.json,
-        .hide_target = !c->log.include_target,
-        .colors = c->log.colors,
-        .places = c->debug,
-    });
-}
 
 static int serve(const struct config_args *args, struct config *c)
 {
@@ -37,7 +26,7 @@ static int serve(const struct config_args *args, struct config *c)
 static int serve_logged(const struct config_args *args, struct config *c)
 {
     struct err e;
-    log_begin(c);
+    logging_use(c);
     if (!log_start(&e)) {
         fprintf(stderr, "sockudo: %s\n", e.text);
         return 1;

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "server/limits.h"
+#include "server/logging.h"
 #include "server/notify.h"
 #include "server/settings.h"
 #include "server/state.h"
@@ -59,6 +60,7 @@ void server_reload(struct server *s)
         limits_change(&s->node, s->config, &fresh);
         config_finish(s->config);
         *s->config = fresh;
+        logging_use(s->config);
         use_settings(s);
         server_tls_reload(s);
         log_info("server", "configuration reloaded");

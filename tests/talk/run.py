@@ -125,9 +125,8 @@ class Server:
         self.port, self.metrics_port = free_port(), free_port()
         config = merge({"host": "127.0.0.1", "port": self.port,
                         "metrics": {"host": "127.0.0.1", "port": self.metrics_port}}, config)
-        path = os.path.join(self.folder, "config.json")
-        with open(path, "w", encoding="utf-8") as f:
-            json.dump(config, f)
+        self.config_path = path = os.path.join(self.folder, "config.json")
+        self.configure(config)
         self.log_path = os.path.join(self.folder, "log")  # stdout
         self.errors_path = os.path.join(self.folder, "errors")
         full = {k: v for k, v in os.environ.items()
@@ -148,6 +147,11 @@ class Server:
             if is_unread:
                 os.close(out)
         self.did_stop = False
+
+    def configure(self, config):
+        self.config = config
+        with open(self.config_path, "w", encoding="utf-8") as f:
+            json.dump(config, f)
 
     def wait_ready(self):
         deadline = time.monotonic() + 15
@@ -425,6 +429,11 @@ class Talk:
 
     def do_signal(self, rest, _more):
         self.server.process.send_signal(getattr(signal, "SIG" + rest))
+
+    def do_reload(self, rest, more):
+        """reload JSON: changes the configuration file, then SIGHUP"""
+        self.server.configure(merge(self.server.config, json.loads(" ".join([rest] + more))))
+        self.server.process.send_signal(signal.SIGHUP)
 
     def do_exit(self, rest, _more):
         """exit STATUS SECONDS"""

@@ -252,6 +252,42 @@ static void test_fields_without_end(void **state)
     }
 }
 
+/* What one line looks like on a terminal. */
+static str on_terminal(bool json, bool colors)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+    assert_true(slave >= 0);
+    fflush(stdout);
+    old_stdout = dup(STDOUT_FILENO);
+    dup2(slave, STDOUT_FILENO);
+    log_setup(&(struct log_options){.fallback = LOG_INFO, .json = json, .colors = colors});
+    log_info("m", "x");
+    dup2(old_stdout, STDOUT_FILENO);
+    close(old_stdout);
+    ssize_t n = read(master, caught, sizeof caught - 1);
+    close(slave);
+    close(master);
+    assert_true(n > 0);
+    caught[n] = 0;
+    return str_of(caught, (size_t)n);
+}
+
+/* MET-37 */
+static void test_colors(void **state)
+{
+    (void)state;
+    unsetenv("NO_COLOR");
+    assert_true(
+        str_eq(str_from(on_terminal(false, true), 27), S(" \033[32m INFO\033[0m m: x\r\n")));
+    assert_true(str_eq(str_from(on_terminal(false, false), 27), S("  INFO m: x\r\n")));
+    assert_null(memchr(caught, '\033', on_terminal(true, true).n));
+    setenv("NO_COLOR", "1", 1);
+    assert_true(str_eq(str_from(on_terminal(false, true), 27), S("  INFO m: x\r\n")));
+    unsetenv("NO_COLOR");
+}
+
 /* MET-36 */
 static void test_filters(void **state)
 {
@@ -539,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_target_and_place),
         cmocka_unit_test(test_text_fields),
         cmocka_unit_test(test_fields_without_end),
+        cmocka_unit_test(test_colors),
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_too_many_rules),
         cmocka_unit_test(test_modules),
