@@ -19,6 +19,7 @@ FOREIGN_WORDS = set("""
     channel_name_starts_with channel_name_ends_with encryption_master_key_base64 client_options
     raw_body content_type max_body_size
 """.split())
+FOREIGN_TEXTS = {"Address already in use"}
 FILE_NAME = re.compile(r"\.(c|h|md|json|toml|def|sock|conf|cfg|service|js|mjs|py)$")
 # Members of objects whose inside is not an option each: apps, webhooks, certificates.
 TREES = ("app_manager.array.apps", "ssl.certificates")
@@ -152,6 +153,8 @@ def check_span(page, span, own_names=()):
         bare = re.sub(r"_(bucket|sum|count)$", "", name.replace("sockudo_", "", 1))
         if bare not in METRICS and bare not in ("adapter", "cache", "queue", "rl"):
             complain(page, "no metric %s" % name)
+    if re.fullmatch(r"[A-Z][a-z]+( \w+)+", span) and span not in SOURCE and span not in FOREIGN_TEXTS:
+        complain(page, "nobody says \"%s\"" % span)
     if re.fullmatch(r"[a-z]+(_[a-z0-9]+)+", span) and not span.startswith(("sockudo_", "process_")) \
             and span not in WORDS | METRICS | FOREIGN_WORDS:
         complain(page, "nothing in the tree is called %s" % span)
