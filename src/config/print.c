@@ -101,16 +101,28 @@ static struct value *block_of(struct printer *p, struct value *root, str *path)
     return root;
 }
 
-/* As it was written. */
+/* The member of `from` that follows the key in the order of the alphabet, NULL: none. */
+static const struct value *next_member(const struct value *from, const struct value *after)
+{
+    const struct value *best = NULL;
+    for (const struct value *m = from->first; m != NULL; m = m->next)
+        if ((after == NULL || str_cmp(m->key, after->key) > 0) &&
+            (best == NULL || str_cmp(m->key, best->key) < 0))
+            best = m;
+    return best;
+}
+
+/* As it was written, but in an order that does not depend on the format of the file. */
 static void copy(struct printer *p, struct value *parent, str key, const struct value *from)
 {
     struct value *v = add(p, parent, key, from->type);
-    bool is_headers = str_eq(key, S("headers"));
+    bool is_map = from->type == VALUE_MAP, is_headers = str_eq(key, S("headers"));
     v->b = from->b;
     v->i = from->i;
     v->f = from->f;
     v->s = masked(&p->a, key, from->s);
-    for (const struct value *m = from->first; m != NULL; m = m->next)
+    for (const struct value *m = is_map ? next_member(from, NULL) : from->first; m != NULL;
+         m = is_map ? next_member(from, m) : m->next)
         if (is_headers && m->type == VALUE_STR)
             add(p, v, m->key, VALUE_STR)->s = S("***");
         else
