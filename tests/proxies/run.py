@@ -162,7 +162,7 @@ def check_paths(port, plain_port):
 
 
 def check_address(port):
-    """The limit counts whoever spoke to the proxy, whatever X-Forwarded-For he sends."""
+    """The limit counts whoever spoke to the proxy, whatever X-Forwarded-For he sends (HTTP-79, DRV-116)."""
     def upgrade(source, headers=""):
         client = Client(port, source=source, headers=headers)
         client.close()
