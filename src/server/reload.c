@@ -50,6 +50,8 @@ void server_reload(struct server *s)
     struct err e;
     notify_reloading();
     bool good = config_load(s->args, environ, &fresh, &report, &e);
+    if (good)
+        config_needs_restart(s->config, &fresh, &report);
     report_print(&report);
     config_report_finish(&report);
     if (good && !use_apps(s, &fresh, &e)) {
