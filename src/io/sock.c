@@ -121,6 +121,7 @@ static bool unix_bind(int fd, const struct sockaddr_un *at, uint32_t mode, struc
         memcpy(out->path, at->sun_path, sizeof out->path);
         out->device = st.st_dev;
         out->inode = st.st_ino;
+        out->made = st.st_mtim;
     }
     return chmod(at->sun_path, mode) == 0 && listen(fd, BACKLOG) == 0;
 }
@@ -151,7 +152,8 @@ int sock_listen_unix(str path, uint32_t mode, struct sock_unix *out, struct err 
 void sock_unix_remove(struct sock_unix *u)
 {
     struct stat st;
-    if (u->path[0] && lstat(u->path, &st) == 0 && st.st_dev == u->device && st.st_ino == u->inode)
+    if (u->path[0] && lstat(u->path, &st) == 0 && st.st_dev == u->device && st.st_ino == u->inode &&
+        st.st_mtim.tv_sec == u->made.tv_sec && st.st_mtim.tv_nsec == u->made.tv_nsec)
         unlink(u->path);
     u->path[0] = 0;
 }

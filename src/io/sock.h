@@ -7,6 +7,7 @@
 
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/base.h"
 
@@ -24,7 +25,8 @@ NODISCARD int sock_listen(const struct sock_address *a, bool shared, struct err 
 struct sock_unix {
     char path[108]; /* empty: none */
     dev_t device;
-    ino_t inode;
+    ino_t inode; /* may be used again by the next file: */
+    struct timespec made;
 };
 /* Binds `path` with exactly `mode` (octal permission bits), never wider, then listens. The folder
  * is made with 0755 if it is missing, and left alone if it is there. What a dead process has left

@@ -166,6 +166,11 @@ int tls_peer_read(struct tls_peer *p, char *out, size_t n)
     }
 }
 
+void tls_peer_end(struct tls_peer *p)
+{
+    SSL_shutdown(p->ssl);
+}
+
 void tls_peer_key_update(struct tls_peer *p)
 {
     CHECK(SSL_key_update(p->ssl, SSL_KEY_UPDATE_REQUESTED) == 1);

@@ -30,6 +30,8 @@ void tls_peer_give(struct tls_peer *p, const char *in, size_t n);
  */
 void tls_peer_write(struct tls_peer *p, const char *in, size_t n);
 int tls_peer_read(struct tls_peer *p, char *out, size_t n);
+/* Says close_notify. */
+void tls_peer_end(struct tls_peer *p);
 void tls_peer_key_update(struct tls_peer *p);
 /* Whether asking for a new handshake was answered with no_renegotiation or worse. */
 bool tls_peer_renegotiate(struct tls_peer *p);
