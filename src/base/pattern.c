@@ -69,9 +69,9 @@ struct pattern *pattern_create(str text, struct err *e)
         return NULL;
     int why = 0;
     PCRE2_SIZE at = 0;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)text.p, text.n,
-                                     PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C,
-                                     &why, &at, NULL);
+    pcre2_code *code =
+        pcre2_compile((PCRE2_SPTR)text.p, text.n,
+                      PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C, &why, &at, NULL);
     if (code == NULL) {
         PCRE2_UCHAR reason[128] = "";
         pcre2_get_error_message(why, reason, sizeof reason);

@@ -209,10 +209,9 @@ static bool is_header_value(str value)
 /* What the server itself says about the body and the connection (webhooks.md §2.1). */
 static bool is_our_header(str name)
 {
-    static const str ours[] = {STR("Content-Type"), STR("Content-Length"),
-                               STR("Transfer-Encoding"), STR("Connection"),
-                               STR("X-Pusher-Key"), STR("X-Pusher-Signature"),
-                               STR("X-Webhook-Id"), STR("Expect")};
+    static const str ours[] = {
+        STR("Content-Type"), STR("Content-Length"),     STR("Transfer-Encoding"), STR("Connection"),
+        STR("X-Pusher-Key"), STR("X-Pusher-Signature"), STR("X-Webhook-Id"),      STR("Expect")};
     for (size_t i = 0; i < COUNT_OF(ours); i++)
         if (str_eq_nocase(ours[i], name))
             return true;
@@ -237,8 +236,8 @@ static bool read_headers(const struct hook_source *s)
             config_say(s->l, SAY_WARN, "app \"%.*s\": webhooks: header \"%.*s\" cannot be set",
                        FMT(s->app->id), FMT(m->key));
         else
-            h->headers[h->header_count++] = (struct app_header){
-                arena_str(&s->app->memory, m->key), arena_str(&s->app->memory, m->s)};
+            h->headers[h->header_count++] = (struct app_header){arena_str(&s->app->memory, m->key),
+                                                                arena_str(&s->app->memory, m->s)};
     }
     return true;
 }

@@ -137,7 +137,7 @@ static void failed(struct run *r)
 {
     struct webhooks *w = r->webhooks;
     struct retry_policy p = retry_policy_of(&w->opt, r->hook);
-    int64_t delay = retry_delay(&p, r->job.attempts, wall_ms() - r->job.first_ms, jitter(),
+    int64_t delay = retry_delay(&p, r->job.attempts, wall_ms(w) - r->job.first_ms, jitter(),
                                 r->attempt.retry_after_ms);
     bool is_too_late =
         w->is_closing && delay > CLOSING_WAIT_MS && !(queue_caps(w->queue) & QUEUE_SHARED);
@@ -180,7 +180,7 @@ static void start(struct run *r)
 {
     struct webhooks *w = r->webhooks;
     if (r->job.attempts++ == 0)
-        r->job.first_ms = wall_ms();
+        r->job.first_ms = wall_ms(w);
     uint64_t timeout =
         r->hook->request_timeout_ms ? r->hook->request_timeout_ms : w->opt.request_timeout_ms;
     r->attempt.webhooks = w;
@@ -201,7 +201,7 @@ static int64_t time_left(const struct run *r)
     int64_t begin = r->job.attempts > 0 ? r->job.first_ms : r->job.time_ms;
     if (r->job.attempts == 0 && !lane_is_failing(r->lane))
         return LANE_WAIT_MS;
-    return begin + p.max_elapsed_ms - wall_ms();
+    return begin + p.max_elapsed_ms - wall_ms(r->webhooks);
 }
 
 static uint64_t lane_id(const struct run *r)

@@ -89,7 +89,7 @@ struct webhooks {
     uint32_t generation;
 };
 
-int64_t wall_ms(void);
+int64_t wall_ms(const struct webhooks *w);
 /* fn gets the answer, at once or later; the reference in it is taken back afterwards. */
 void ask_app(struct webhooks *w, str id, void (*fn)(void *ctx, struct app_answer *a), void *ctx);
 void ask_forget(struct webhooks *w, void *ctx);

@@ -13,9 +13,11 @@ enum { TOLD_TEXT_MAX = 32 << 20 };
 /* Answers of the app store name their asker by a number alone: one instance per process. */
 static struct webhooks *here;
 
-int64_t wall_ms(void)
+int64_t wall_ms(const struct webhooks *w)
 {
     struct timespec t;
+    if (w->opt.wall_ms != NULL)
+        return w->opt.wall_ms(w->opt.wall_ctx);
     clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
@@ -159,7 +161,7 @@ void webhook_tell(void *ctx, struct loop *from, const struct channel_event *e)
     *t = (struct told){.mail = {.run = arrived, .bytes = (uint32_t)(sizeof *t + n)},
                        .inbox = w->inbox,
                        .kind = e->kind,
-                       .time_ms = wall_ms(),
+                       .time_ms = wall_ms(w),
                        .count = e->count,
                        .app = pack(&at, e->app),
                        .channel = pack(&at, e->channel),

@@ -31,6 +31,8 @@ struct webhook_options {
         uint32_t max_attempts; /* 0: no limit */
         uint64_t max_elapsed_ms, initial_backoff_ms, max_backoff_ms;
     } retry;
+    int64_t (*wall_ms)(void *ctx); /* of events and budgets, any thread; NULL: the system's */
+    void *wall_ctx;
 };
 
 /* loop: the service's; queue and apps are borrowed until the destroy. One per process. */
