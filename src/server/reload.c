@@ -45,8 +45,8 @@ static void report_print(const struct config_report *r)
 
 void server_reload(struct server *s)
 {
-    struct config fresh;
-    struct config_report report;
+    static struct config fresh; /* both: too large for a stack frame, and main runs this alone */
+    static struct config_report report;
     struct err e;
     notify_reloading();
     bool good = config_load(s->args, environ, &fresh, &report, &e);
