@@ -299,15 +299,19 @@ struct spare_mail {
 };
 
 /* Its head may lie in the kernel while we accept others by the dozen: it gets a moment. */
-static void spare(void *owner, struct mail *m)
+static void spare(struct stream *s)
+{
+    state_of(s)->must_go = true;
+    deadline(s, HTTP_SPARE_MS);
+}
+
+static void spare_loser(void *owner, struct mail *m)
 {
     struct stream *s = node_find(((struct spare_mail *)m)->connection);
     (void)owner;
     free(m);
-    if (!s || s->user != &http_user || state_of(s)->has_head)
-        return;
-    state_of(s)->must_go = true;
-    deadline(s, HTTP_SPARE_MS);
+    if (s && s->user == &http_user && !state_of(s)->has_head)
+        spare(s);
 }
 
 static void headless_begin(struct stream *s)
@@ -327,7 +331,7 @@ static void headless_begin(struct stream *s)
                       &loser))
         return;
     struct spare_mail *m = mem_zero(sizeof *m);
-    m->mail.run = spare;
+    m->mail.run = spare_loser;
     m->connection = loser;
     loop_post(&w->loop, &w->node->workers[loser.worker]->loop, &m->mail);
 }
@@ -575,6 +579,10 @@ struct stream *http_open(struct worker *w, int fd, enum http_kind kind)
 void http_leave_if_idle(struct stream *s)
 {
     const struct http_state *h = state_of(s);
-    if (h->phase == PHASE_HEAD && !h->head_begun)
+    if (h->phase != PHASE_HEAD || h->head_begun)
+        return;
+    if (h->has_head)
         stream_end(s, 0);
+    else
+        spare(s); /* it has just come, and should hear why it cannot stay */
 }

@@ -15,7 +15,7 @@ enum {
     HTTP_BODY_MS = 30000,
     HTTP_IDLE_MS = 75000,
     HTTP_LINGER_MS = 2000,
-    HTTP_SPARE_MS = 100, /* for the oldest of too many connections without a head */
+    HTTP_SPARE_MS = 100, /* for a connection without a head that has to go */
     HTTP_REQUESTS_PER_TURN = 32,
     HTTP_DROP_MAX = 64 * 1024, /* of a body that nobody will read */
 };

@@ -558,6 +558,37 @@ static void too_many_without_head(void **state)
     }
 }
 
+static void leave(struct stream *s, void *ctx)
+{
+    (void)ctx;
+    http_leave_if_idle(s);
+}
+
+/* The drain ends connections between two requests at once; one that has just come is heard. */
+static void leaves_when_idle(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    rig_connect(r);
+    turns(r);
+    stream_each(&r->thread.worker.pool, leave, NULL);
+    turns(r);
+    assert_false(r->is_closed);
+    say(r, "GET /live HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(answers(r), 1);
+    assert_false(r->is_closed);
+    stream_each(&r->thread.worker.pool, leave, NULL);
+    turns(r);
+    assert_true(r->is_closed);
+    close(r->peer);
+    rig_connect(r);
+    r->is_closed = false;
+    stream_each(&r->thread.worker.pool, leave, NULL);
+    pass(r, HTTP_SPARE_MS + 1000);
+    assert_true(r->is_closed);
+    rig_destroy(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -582,6 +613,7 @@ int main(void)
         cmocka_unit_test(limits_are_counted),
         cmocka_unit_test(limiter_away),
         cmocka_unit_test(too_many_without_head),
+        cmocka_unit_test(leaves_when_idle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
