@@ -38,6 +38,7 @@ step "build (release)" scripts/build.sh release
 step "build (asan)" scripts/build.sh asan -k 0
 step "unit tests (asan)" meson test -C build-asan --no-rebuild --print-errorlogs
 step "talk tests (asan)" tests/talk/run.py build-asan/sockudo
+step "start tests (asan)" tests/start/run.py build-asan/sockudo
 step "clients" tests/clients/run.sh build/sockudo
 if [ -x tests/autobahn.sh ] && [ -x build-asan/tests/ws_echo ]; then
     step "autobahn" tests/autobahn.sh build-asan/tests/ws_echo build-asan/autobahn
