@@ -38,6 +38,7 @@ step "build (release)" scripts/build.sh release
 step "build (asan)" scripts/build.sh asan -k 0
 step "unit tests (asan)" meson test -C build-asan --no-rebuild --print-errorlogs
 step "talk tests (asan)" tests/talk/run.py build-asan/sockudo
+step "talk tests over TLS (asan)" tests/talk/run.py --tls build-asan/sockudo
 step "start tests (asan)" tests/start/run.py build-asan/sockudo
 step "clients" tests/clients/run.sh build/sockudo
 if [ -x tests/autobahn.sh ] && [ -x build-asan/tests/ws_echo ]; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tests/talk/run.py - plays talk files against a server. The language: tests/talk/README.md.
 
-    run.py [-j N] [-v] SERVER [FILE.talk...]
+    run.py [-j N] [-v] [--tls] SERVER [FILE.talk...]
 
 Every talk gets a server process of its own on ports the kernel chose. After the last line the
 server is asked to stop with SIGTERM and must end with status 0: so a leak that a sanitizer finds
@@ -18,6 +18,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,8 @@ import time
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from wsclient import (OPCODES, Client, Problem, Wire, frame, read_response)  # noqa: E402
+import certificate  # noqa: E402
+from wsclient import (OPCODES, Client, Port, Problem, Wire, frame, read_response)  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WAIT = float(os.environ.get("TALK_WAIT", "5"))
@@ -120,9 +122,17 @@ def free_port():
 
 
 class Server:
-    def __init__(self, binary, config, env, is_unread=False):
+    def __init__(self, binary, config, env, is_unread=False, is_tls=False, is_unix=False):
         self.folder = tempfile.mkdtemp(prefix="talk-")
-        self.port, self.metrics_port = free_port(), free_port()
+        self.port, self.metrics_port = Port(free_port()), free_port()
+        self.redirect_port = free_port()
+        if is_tls:
+            self.make_certificate("localhost")
+            config = merge({"ssl": {"enabled": True, "cert_path": "cert.pem", "key_path": "key.pem",
+                                    "http_port": self.redirect_port}}, config)
+        if is_unix:
+            self.port.path = os.path.join(self.folder, "run", "sock")
+            config = merge({"unix_socket": {"enabled": True, "path": self.port.path}}, config)
         config = merge({"host": "127.0.0.1", "port": self.port,
                         "metrics": {"host": "127.0.0.1", "port": self.metrics_port}}, config)
         self.config_path = path = os.path.join(self.folder, "config.json")
@@ -148,6 +158,10 @@ class Server:
                 os.close(out)
         self.did_stop = False
 
+    def make_certificate(self, name):
+        cert, _ = certificate.make(self.folder, name)
+        self.port.secure = ssl.create_default_context(cafile=cert)
+
     def configure(self, config):
         self.config = config
         with open(self.config_path, "w", encoding="utf-8") as f:
@@ -159,7 +173,8 @@ class Server:
             if self.process.poll() is not None:
                 raise Problem("the server ended at start with status %d" % self.process.returncode)
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                with socket.socket(socket.AF_UNIX if self.port.path else socket.AF_INET) as s:
+                    s.connect(self.port.path or ("127.0.0.1", self.port))
                 return
             except OSError:
                 time.sleep(0.01)
@@ -182,6 +197,8 @@ class Server:
         status = self.wait_exit(15)
         if status != 0:
             raise Problem("the server ended with status %d" % status)
+        if self.port.path and os.path.exists(self.port.path):
+            raise Problem("the socket was left behind")
 
     def kill(self):
         if self.process.poll() is None:
@@ -209,6 +226,8 @@ class Server:
 # ---- one talk --------------------------------------------------------------------------------
 
 class Talk:
+    all_tls = False  # every server speaks TLS
+
     def __init__(self, binary, path):
         self.binary, self.path = binary, path
         self.clients, self.wires, self.values = {}, {}, {}
@@ -222,7 +241,9 @@ class Talk:
         if word in self.values:
             return self.values[word]
         if word == "port":
-            return str(self.server.port)
+            return str(int(self.server.port))
+        if word == "redirect-port":
+            return str(self.server.redirect_port)
         if word == "now":
             return str(int(time.time()) + int(rest or 0))
         if word == "json":
@@ -315,12 +336,16 @@ class Talk:
             config = json.load(f)
         change = json.loads(change) if change else {}
         env, is_unread = change.pop("$env", {}), change.pop("$unread", False)
+        is_unix = change.pop("$unix", False)
+        is_tls = change.pop("$tls", Talk.all_tls and not is_unix)
+        will_start = change.pop("$starts", True)
         for app_id, app_change in change.pop("$apps", {}).items():
             apps = config["app_manager"]["array"]["apps"]
             config["app_manager"]["array"]["apps"] = [
                 merge(a, app_change) if a["id"] == app_id else a for a in apps]
-        self.server = Server(self.binary, merge(config, change), env, is_unread)
-        self.server.wait_ready()
+        self.server = Server(self.binary, merge(config, change), env, is_unread, is_tls, is_unix)
+        if will_start:
+            self.server.wait_ready()
 
     def play(self, s):
         if s.text.startswith("server"):
@@ -425,7 +450,45 @@ class Talk:
             raise Problem("%d of %s were admitted" % (got_in, count))
 
     def do_tcp(self, rest, _more):
-        self.wires[rest.split()[0]] = Wire(self.server.port)
+        """tcp NAME [plain|redirect]"""
+        name, *how = rest.split()
+        port = {"plain": int(self.server.port), "redirect": self.server.redirect_port}
+        self.wires[name] = Wire(port[how[0]] if how else self.server.port)
+
+    def do_certificate(self, rest, _more):
+        """certificate NAME [SIGNAL]: replaces the files; waits until the server uses them"""
+        name, *sig = rest.split()
+        self.server.make_certificate(name)
+        if sig:
+            self.do_signal(sig[0], [])
+        deadline = time.monotonic() + self.seconds
+        while True:
+            try:
+                Wire(self.server.port).close()
+                return
+            except ssl.SSLError:
+                if time.monotonic() > deadline:
+                    raise Problem("the certificate is not used") from None
+                time.sleep(0.05)
+
+    def do_spoil(self, rest, _more):
+        """spoil FILE: it holds nothing good any more"""
+        with open(os.path.join(self.server.folder, rest), "w", encoding="utf-8") as f:
+            f.write("spoilt")
+
+    def do_refused(self, rest, more):
+        """refused TEXT: the server has ended with status 1 and that line"""
+        self.do_exit("1 15", [])
+        if " ".join([rest] + more) not in self.server.log():
+            raise Problem("it said: %s" % self.server.log()[-300:])
+
+    def do_socket_mode(self, rest, _more):
+        mode = os.stat(self.server.port.path).st_mode & 0o7777
+        if mode != int(rest, 8):
+            raise Problem("the socket has mode %o" % mode)
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", self.server.port)) == 0:
+                raise Problem("TCP is open too")
 
     def do_signal(self, rest, _more):
         self.server.process.send_signal(getattr(signal, "SIG" + rest))
@@ -854,10 +917,12 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("-j", type=int, default=4)
     ap.add_argument("-v", action="store_true")
+    ap.add_argument("--tls", action="store_true", help="every talk over TLS")
     ap.add_argument("--parse", action="store_true", help="only read the files")
     ap.add_argument("binary")
     ap.add_argument("files", nargs="*")
     args = ap.parse_args()
+    Talk.all_tls = args.tls
     files = args.files or sorted(glob.glob(os.path.join(HERE, "*.talk")))
     if args.parse:
         for path in files:

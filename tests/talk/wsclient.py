@@ -18,16 +18,26 @@ class Problem(Exception):
     """What a talk expected did not happen."""
 
 
+class Port(int):
+    """A port that is not just plain TCP on 127.0.0.1."""
+    secure = None  # an ssl.SSLContext
+    path = None    # of a Unix socket
+
+
 class Wire:
-    """One TCP connection with deadlines."""
+    """One connection with deadlines."""
 
     def __init__(self, port, rcvbuf=0):
-        self.sock = socket.socket()
+        path, secure = getattr(port, "path", None), getattr(port, "secure", None)
+        self.sock = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
         if rcvbuf:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.sock.settimeout(5)
-        self.sock.connect(("127.0.0.1", port))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.connect(path or ("127.0.0.1", port))
+        if not path:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if secure:
+            self.sock = secure.wrap_socket(self.sock, server_hostname="localhost")
         self.rest = b""
         self.ended = ""
 
