@@ -29,10 +29,10 @@ struct http_call {
     void *ctx;
     struct buf body;
     size_t head_bytes;
-    bool has_head;      /* of a final response, complete */
-    bool is_cut;        /* the body is longer than we read */
-    bool is_proxied;    /* the proxy judges addresses */
-    bool is_refused;    /* an address was out of reach */
+    bool has_head;   /* of a final response, complete */
+    bool is_cut;     /* the body is longer than we read */
+    bool is_proxied; /* the proxy judges addresses */
+    bool is_refused; /* an address was out of reach */
 };
 struct watch { /* one socket of libcurl */
     struct http_client *client;
@@ -504,8 +504,7 @@ static bool set_request(struct http_call *x, const struct http_request *r, struc
     set_rules(x);
     set_proxy(x, &url);
     bool has_body = !str_eq(r->method, S("GET")) && !str_eq(r->method, S("HEAD"));
-    bool ok = add_headers(x, r) &&
-              curl_easy_setopt(x->easy, CURLOPT_URL, url.plain.p) == CURLE_OK;
+    bool ok = add_headers(x, r) && curl_easy_setopt(x->easy, CURLOPT_URL, url.plain.p) == CURLE_OK;
     if (has_body)
         ok = ok &&
              curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n) ==
@@ -513,8 +512,8 @@ static bool set_request(struct http_call *x, const struct http_request *r, struc
              curl_easy_setopt(x->easy, CURLOPT_COPYPOSTFIELDS, r->body.n ? r->body.p : "") ==
                  CURLE_OK;
     if (!str_eq(r->method, S("GET")) && !str_eq(r->method, S("POST")))
-        ok = ok && curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST,
-                                    arena_str(&a, r->method).p) == CURLE_OK;
+        ok = ok && curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, arena_str(&a, r->method).p) ==
+                       CURLE_OK;
     curl_easy_setopt(x->easy, CURLOPT_NOBODY, str_eq(r->method, S("HEAD")) ? 1L : 0L);
     curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
     curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)r->timeout_ms);

@@ -167,8 +167,7 @@ static void on_due(void *ctx)
     queue_ready(&m->base);
 }
 
-static enum when memory_push(struct queue *q, str payload, struct err *out,
-                             struct queue_call *call)
+static enum when memory_push(struct queue *q, str payload, struct err *out, struct queue_call *call)
 {
     (void)call;
     struct memory *m = memory_of(q);

@@ -247,18 +247,17 @@ static void job_text(struct buf *b, const struct collector *c, const struct app 
     bool for_all = c->webhooks->opt.include_secret;
     buf_init(&events, JOB_BYTES_MAX);
     add_events(&events, c);
-    struct job job = {.app_id = app->id,
-                      .app_key = app->key,
-                      .app_secret = for_all ? app->secret : S(""),
-                      .label = str_z(arena_printf(
-                          &a, "%.*s:%.*s:%.*s", FMT(app->id), FMT(x->channel),
-                          FMT(webhook_event_names[__builtin_ctz(x->kind)]))),
-                      .job_id = str_z(arena_printf(&a, "%.16s-%llx-%x-%zu", c->webhooks->process,
-                                                   (unsigned long long)x->seq, c->batch.count,
-                                                   hook)),
-                      .events = buf_str(&events),
-                      .time_ms = earliest(c),
-                      .webhook = for_all ? -1 : (int32_t)hook};
+    struct job job = {
+        .app_id = app->id,
+        .app_key = app->key,
+        .app_secret = for_all ? app->secret : S(""),
+        .label = str_z(arena_printf(&a, "%.*s:%.*s:%.*s", FMT(app->id), FMT(x->channel),
+                                    FMT(webhook_event_names[__builtin_ctz(x->kind)]))),
+        .job_id = str_z(arena_printf(&a, "%.16s-%llx-%x-%zu", c->webhooks->process,
+                                     (unsigned long long)x->seq, c->batch.count, hook)),
+        .events = buf_str(&events),
+        .time_ms = earliest(c),
+        .webhook = for_all ? -1 : (int32_t)hook};
     job_write(b, &job);
     buf_finish(&events);
     arena_finish(&a);

@@ -125,9 +125,8 @@ static void try_later(struct run *r, int64_t delay)
     r->job.app_key = r->app->key;
     r->job.app_secret = r->webhooks->opt.include_secret ? r->app->secret : S("");
     job_write(&text, &r->job);
-    log_debug("webhook", "app %.*s webhook %d to %s: %s, again in %lld ms",
-              LOG_PEER(r->job.app_id), r->job.webhook, r->attempt.host, r->attempt.why,
-              (long long)delay);
+    log_debug("webhook", "app %.*s webhook %d to %s: %s, again in %lld ms", LOG_PEER(r->job.app_id),
+              r->job.webhook, r->attempt.host, r->attempt.why, (long long)delay);
     queue_job_later(r->webhooks->queue, r->queued, buf_str(&text), delay, 0);
     buf_finish(&text);
     run_over(r);
@@ -320,9 +319,9 @@ static void split_push(struct run *r, size_t hook)
     struct err e;
     struct job part = r->job;
     part.webhook = (int32_t)hook;
-    part.job_id = str_z(arena_printf(&r->memory, "%.*s-%zu",
-                                     (int)(part.job_id.n < 100 ? part.job_id.n : 100),
-                                     part.job_id.p, hook));
+    part.job_id =
+        str_z(arena_printf(&r->memory, "%.*s-%zu", (int)(part.job_id.n < 100 ? part.job_id.n : 100),
+                           part.job_id.p, hook));
     buf_init(&text, JOB_BYTES_MAX * 2);
     job_write(&text, &part);
     r->split++;
@@ -338,8 +337,7 @@ static void split(struct run *r)
 {
     size_t count = 0, last = 0;
     for (size_t i = 0; i < r->app->webhook_count; i++)
-        if (target_of(&r->app->webhooks[i]) &&
-            wants_some(r, &r->app->webhooks[i], &r->memory)) {
+        if (target_of(&r->app->webhooks[i]) && wants_some(r, &r->app->webhooks[i], &r->memory)) {
             count++;
             last = i;
         }

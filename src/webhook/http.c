@@ -56,8 +56,7 @@ static str signature(arena *a, const struct attempt *t)
 
 static str basic(arena *a, const struct http_url *url)
 {
-    const char *pair =
-        arena_printf(a, "%.*s:%.*s", FMT(url->user), FMT(url->password));
+    const char *pair = arena_printf(a, "%.*s:%.*s", FMT(url->user), FMT(url->password));
     char *text = arena_get(a, sizeof "Basic " + CRYPTO_BASE64_SIZE(strlen(pair)));
     memcpy(text, "Basic ", 6);
     return str_of(text, 6 + crypto_base64(str_z(pair), text + 6));

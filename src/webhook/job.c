@@ -3,9 +3,9 @@
 #include "base/crypto.h"
 #include "base/log.h"
 
-const str webhook_event_names[7] = {STR("channel_occupied"), STR("channel_vacated"),
-                                    STR("member_added"),     STR("member_removed"),
-                                    STR("client_event"),     STR("cache_miss"),
+const str webhook_event_names[7] = {STR("channel_occupied"),  STR("channel_vacated"),
+                                    STR("member_added"),      STR("member_removed"),
+                                    STR("client_event"),      STR("cache_miss"),
                                     STR("subscription_count")};
 
 static void add_text(struct buf *b, str before, str text)
@@ -81,8 +81,7 @@ bool job_read(arena *a, str text, struct job *out, struct err *e)
     json_fields(f[1].value, p, COUNT_OF(p));
     if (f[0].value.type != JSON_STRING || p[0].value.type == JSON_NONE ||
         p[1].value.type != JSON_ARRAY || !is_text_or_absent(f[2].value) ||
-        !is_text_or_absent(f[3].value) ||
-        !number(p[0].value, INT64_MAX / 2, 0, &time_ms) ||
+        !is_text_or_absent(f[3].value) || !number(p[0].value, INT64_MAX / 2, 0, &time_ms) ||
         !number(f[4].value, INT32_MAX, UINT64_MAX, &webhook) ||
         !number(f[5].value, UINT32_MAX - 1, 0, &attempts) ||
         !number(f[6].value, INT64_MAX / 2, 0, &first_ms))
@@ -106,9 +105,8 @@ bool job_event_next(struct json_iter *it, arena *a, struct job_event *out)
     if (!json_next(it, NULL, &v))
         return false;
     json_fields(v, f, COUNT_OF(f));
-    *out = (struct job_event){.name = json_string(f[0].value, a),
-                              .channel = json_string(f[1].value, a),
-                              .raw = v.raw};
+    *out = (struct job_event){
+        .name = json_string(f[0].value, a), .channel = json_string(f[1].value, a), .raw = v.raw};
     for (size_t i = 0; i < COUNT_OF(webhook_event_names); i++)
         if (str_eq(out->name, webhook_event_names[i]))
             out->kind = 1u << i;

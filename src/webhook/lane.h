@@ -28,7 +28,7 @@ struct lane {
     struct lane *next, **prev; /* among those where somebody waits */
     uint64_t id;
     bool ordered;
-    uint64_t holder; /* ordered: hash of the job that is between two attempts; 0: none */
+    uint64_t holder;   /* ordered: hash of the job that is between two attempts; 0: none */
     bool holder_waits; /* here, for room in the process */
     uint32_t active, waiting, called, failures;
 };

@@ -9,8 +9,7 @@ static int64_t own_or(uint64_t own, uint64_t global)
     return v < (uint64_t)ceiling_ms ? (int64_t)v : ceiling_ms;
 }
 
-struct retry_policy retry_policy_of(const struct webhook_options *opt,
-                                    const struct app_webhook *h)
+struct retry_policy retry_policy_of(const struct webhook_options *opt, const struct app_webhook *h)
 {
     return (struct retry_policy){
         .enabled = h->retry.is_set ? h->retry.enabled : opt->retry.enabled,

@@ -16,8 +16,7 @@ struct retry_policy {
     int64_t max_elapsed_ms, initial_ms, max_ms;
 };
 /* The webhook's own numbers where it has some, else the global ones. */
-struct retry_policy retry_policy_of(const struct webhook_options *opt,
-                                    const struct app_webhook *h);
+struct retry_policy retry_policy_of(const struct webhook_options *opt, const struct app_webhook *h);
 enum webhook_outcome webhook_outcome_of(int status);
 /* How long to wait after `attempts` failures, elapsed_ms after the first began; -1: no more.
  * jitter: -1..1, how far to go of the ±20 %. retry_after_ms 0: none was named. */

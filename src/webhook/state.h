@@ -19,11 +19,11 @@ enum { COLLECT_BUCKETS = 256, RETRY_PUSH_MS = 1000 };
 
 /* Where other threads' events come in. Outlives struct webhooks while letters are on the way. */
 struct inbox {
-    _Atomic uint32_t refs; /* ours and one per letter */
+    _Atomic uint32_t refs;  /* ours and one per letter */
     struct webhooks *owner; /* service thread; NULL: gone */
 };
 
-struct event { /* one that waits to be pushed */
+struct event {                          /* one that waits to be pushed */
     struct event *next, **prev;         /* of its collector, collecting or in the batch */
     struct event *all_next, **all_prev; /* oldest first */
     struct collector *collector;

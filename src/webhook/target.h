@@ -34,7 +34,7 @@ struct webhook_target {
     const char *name;
     enum label_target label;
     bool (*takes)(const struct app_webhook *h);
-    void (*start)(struct attempt *t); /* `ended` comes once, from a turn or at once */
+    void (*start)(struct attempt *t);  /* `ended` comes once, from a turn or at once */
     void (*cancel)(struct attempt *t); /* or not at all, after this */
 };
 extern const struct webhook_target webhook_http;

@@ -192,8 +192,7 @@ static void warn_at_start(const struct webhooks *w)
     size_t apps = 0;
     app_manager_each(w->apps, look_at, &apps);
     if (apps > 0 && (queue_caps(w->queue) & QUEUE_NOWHERE) != 0)
-        log_warn("webhook", "queue.driver is none: the webhooks of %zu apps are not sent",
-                 apps);
+        log_warn("webhook", "queue.driver is none: the webhooks of %zu apps are not sent", apps);
 }
 
 struct webhooks *webhooks_create(struct loop *loop, struct queue *queue, struct app_manager *apps,

@@ -191,8 +191,8 @@ static void gives_up_without_result(void **state)
 static void is_bounded(void **state)
 {
     (void)state;
-    open_with(NULL, (struct queue_options){
-                        .driver = S("memory"), .capacity = 2, .failed_retention = 2});
+    open_with(NULL,
+              (struct queue_options){.driver = S("memory"), .capacity = 2, .failed_retention = 2});
     assert_int_equal(push("1"), ERR_NONE);
     assert_int_equal(push("2"), ERR_NONE);
     assert_int_equal(push("3"), ERR_LIMIT);
@@ -315,10 +315,10 @@ static void refuses_unknown_drivers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_order_and_credits), cmocka_unit_test(waits_without_a_credit),
-        cmocka_unit_test(gives_up_without_result), cmocka_unit_test(is_bounded),
+        cmocka_unit_test(keeps_order_and_credits),    cmocka_unit_test(waits_without_a_credit),
+        cmocka_unit_test(gives_up_without_result),    cmocka_unit_test(is_bounded),
         cmocka_unit_test(calls_the_oldest_of_a_lane), cmocka_unit_test(hurries),
-        cmocka_unit_test(none_takes_and_forgets), cmocka_unit_test(answers_later),
+        cmocka_unit_test(none_takes_and_forgets),     cmocka_unit_test(answers_later),
         cmocka_unit_test(refuses_unknown_drivers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
