@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/hash.h"
 #include "base/utf8.h"
@@ -229,12 +230,20 @@ bool event_is_blocked(struct request *q, const struct event *e)
 
 void event_send(struct request *q, const struct event *e)
 {
+    struct frame *data = e->channel_count > 1 ? frame_of(e->data) : NULL;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
     for (size_t i = 0; i < e->channel_count; i++) {
+        str app = q->app->app->id, channel = e->channels[i];
         struct message *m =
-            message_create(q->app->app->id, e->channels[i], e->name, e->data, S(""), MESSAGE_HTTP);
+            data ? message_create_shared(app, channel, e->name, data, MESSAGE_HTTP)
+                 : message_create(app, channel, e->name, e->data, S(""), MESSAGE_HTTP);
         m->exclude = e->exclude;
+        m->received_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
         registry_publish(q->worker->node->registry, &q->worker->loop, m);
     }
+    if (data)
+        frame_unref(data);
 }
 
 void event_info(struct request *q, const struct event *e, str channel, struct buf *b)

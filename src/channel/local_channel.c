@@ -1,6 +1,7 @@
 #include "channel/local_channel.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 struct local_channel *local_channel_create(struct record *r)
 {
@@ -126,17 +127,46 @@ static struct subscriber *excluded(struct local_list *l, uint16_t worker, const 
     return who->number == m->exclude.number ? who : NULL;
 }
 
+/* The last worker that has queued a message knows how many it reached and how long it took. */
+static void count_delivered(struct local_channel *c, struct message *m, uint32_t queued,
+                            uint32_t payload, uint64_t dropped)
+{
+    if (queued) {
+        METRICS_APP(c->metrics, ws_messages_sent[0], queued);
+        METRICS_APP(c->metrics, socket_transmitted_bytes[0], (uint64_t)queued * payload);
+    }
+    if (dropped)
+        METRICS_APP(c->metrics, messages_dropped[label_message_reason_SLOW_CONSUMER], dropped);
+    if (m->received_ns == 0)
+        return;
+    uint32_t all = atomic_fetch_add(&m->recipients, queued) + queued;
+    if (atomic_fetch_sub(&m->workers, 1) != 1 || all == 0)
+        return;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double ms = (double)((int64_t)now.tv_sec * 1000000000 + now.tv_nsec - m->received_ns) / 1e6;
+    unsigned bucket = all <= 10 ? 0 : all <= 100 ? 1 : all <= 1000 ? 2 : all <= 10000 ? 3 : 4;
+    metrics_sample(&metrics_share(c->metrics)
+                        ->broadcast_latency[c->label * label_recipient_count_bucket_COUNT + bucket],
+                   ms);
+}
+
 void local_channel_deliver(struct local_channel *c, uint16_t worker, struct message *m,
                            uint64_t seq)
 {
     struct local_list *l = &c->subscribers;
     if (c->holds && (m->flags & MESSAGE_HTTP))
         holds_keep(c, m, seq);
-    if (l->n == 0)
+    if (l->n == 0) {
+        count_delivered(c, m, 0, 0, 0);
         return;
+    }
     const struct subscriber *skip = excluded(l, worker, m);
+    struct stream_pool *pool = l->v[0].who->stream.pool;
+    uint64_t dropped = pool->dropped;
     bool compare = seq <= l->max_joined_seq, is_event = !(m->flags & MESSAGE_SYSTEM);
     struct frame *plain = NULL, *deflated = NULL;
+    uint32_t queued = 0;
     for (uint32_t i = 0; i < l->n; i++) {
         struct local_subscriber *at = &l->v[i];
         if (i + 4 < l->n)
@@ -147,7 +177,14 @@ void local_channel_deliver(struct local_channel *c, uint16_t worker, struct mess
         if (!*f)
             *f = message_frame(m, f == &deflated);
         stream_send(&at->who->stream, *f);
+        queued++;
     }
+    dropped = pool->dropped - dropped;
+    count_delivered(c, m, queued - (uint32_t)dropped,
+                    plain      ? plain->payload
+                    : deflated ? deflated->payload
+                               : 0,
+                    dropped);
 }
 
 void local_channel_tell_watchers(struct local_channel *c, struct frame *f, uint64_t seq)

@@ -10,6 +10,7 @@
 
 #include "channel/message.h"
 #include "channel/subscriber.h"
+#include "metrics/metrics.h"
 
 struct record;
 
@@ -37,6 +38,8 @@ struct local_channel {
     struct local_list subscribers;
     struct local_list *watchers; /* hidden user channels only: online and offline */
     struct local_hold *holds;
+    struct metrics_app *metrics; /* of this worker and the channel's app */
+    enum label_channel_type label;
     uint32_t reserved; /* reservations and subscriptions on the way */
 };
 

@@ -31,6 +31,15 @@ struct message *message_create(str app, str channel, str event, str data, str us
     return m;
 }
 
+struct message *message_create_shared(str app, str channel, str event, struct frame *data,
+                                      unsigned flags)
+{
+    struct message *m = message_create(app, channel, event, S(""), S(""), flags);
+    m->shared = frame_ref(data);
+    m->data = str_of(data->bytes, data->n);
+    return m;
+}
+
 struct message *message_ref(struct message *m)
 {
     atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
@@ -47,6 +56,8 @@ void message_unref(struct message *m)
     f = atomic_load(&m->deflated);
     if (f)
         frame_unref(f);
+    if (m->shared)
+        frame_unref(m->shared);
     free(m);
 }
 

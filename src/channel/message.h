@@ -29,6 +29,9 @@ struct message {
     unsigned flags;
     str app, channel, event, data, user_id; /* slices of text[]; data is a JSON string literal */
     struct message_exclude exclude;
+    struct frame *shared; /* holds `data` for several messages; NULL: it is in text[] */
+    int64_t received_ns;  /* monotonic, when its request came; 0: not measured */
+    _Atomic uint32_t workers, recipients; /* who still has to deliver it; how many got it */
     _Atomic(struct frame *) plain, deflated;
     char text[];
 };
@@ -37,6 +40,9 @@ struct message {
  * none. */
 struct message *message_create(str app, str channel, str event, str data, str user_id,
                                unsigned flags);
+/* One of several messages with the same data, which is counted with them instead of copied. */
+struct message *message_create_shared(str app, str channel, str event, struct frame *data,
+                                      unsigned flags);
 struct message *message_ref(struct message *m);
 void message_unref(struct message *m);
 /* The WebSocket frame, borrowed from the message. */

@@ -101,13 +101,23 @@ static void snapshot_append(struct presence *p, const struct member *m)
     buf_finish(&hash);
 }
 
+static void lease_drop(struct presence *p, struct member *m)
+{
+    struct member **at = &p->leases;
+    while (*at != m)
+        at = &(*at)->lease_next;
+    *at = m->lease_next;
+    m->lease_next = NULL;
+}
+
 struct member *presence_join(struct presence *p, str user_id, str user_info, bool *is_first)
 {
     uint64_t hash = hash_bytes(user_id);
     struct member *m = find(p, user_id, hash);
     *is_first = m == NULL;
     if (m) {
-        m->subscriptions++;
+        if (m->subscriptions++ == 0)
+            lease_drop(p, m);
         return m;
     }
     m = mem_alloc(sizeof *m + user_id.n + user_info.n);
@@ -128,10 +138,8 @@ struct member *presence_join(struct presence *p, str user_id, str user_info, boo
     return m;
 }
 
-bool presence_leave(struct presence *p, struct member *m)
+static void unlink_member(struct presence *p, struct member *m)
 {
-    if (--m->subscriptions > 0)
-        return false;
     *(m->prev ? &m->prev->next : &p->first) = m->next;
     *(m->next ? &m->next->prev : &p->last) = m->prev;
     struct member **at = &p->buckets[m->hash & (p->bucket_count - 1)];
@@ -141,7 +149,35 @@ bool presence_leave(struct presence *p, struct member *m)
     p->count--;
     text_unref(&p->ids);
     text_unref(&p->hash);
+}
+
+bool presence_leave(struct presence *p, struct member *m)
+{
+    if (--m->subscriptions > 0)
+        return false;
+    unlink_member(p, m);
     return true;
+}
+
+void presence_lease(struct presence *p, struct member *m, int64_t until_ms)
+{
+    struct member **end = &p->leases;
+    while (*end)
+        end = &(*end)->lease_next;
+    *end = m;
+    m->lease_next = NULL;
+    m->lease_ms = until_ms;
+    m->subscriptions = 0;
+}
+
+struct member *presence_lease_ended(struct presence *p, int64_t now_ms)
+{
+    struct member *m = p->leases;
+    if (!m || m->lease_ms > now_ms)
+        return NULL;
+    p->leases = m->lease_next;
+    unlink_member(p, m);
+    return m;
 }
 
 void snapshot_take(struct presence *p, struct snapshot *out)

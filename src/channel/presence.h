@@ -17,7 +17,9 @@ struct member {                 /* one user of one channel */
     struct member *next, *prev; /* join order */
     struct member *chain;       /* hash bucket */
     uint64_t hash;
-    uint32_t subscriptions; /* of this user in this channel, all workers */
+    uint32_t subscriptions; /* of this user in this channel, all workers; 0: on lease */
+    struct member *lease_next;
+    int64_t lease_ms; /* when it ends */
     str user_id, user_info; /* behind the struct; never change */
     char text[];
 };
@@ -30,6 +32,7 @@ struct presence {
     struct member *first, *last;
     struct member **buckets;
     uint32_t bucket_count, count;
+    struct member *leases; /* in the order they began */
     struct presence_text *ids, *hash; /* NULL: build anew */
 };
 /* What a joiner is told: two references and their lengths. */
@@ -46,6 +49,11 @@ struct member *presence_find(const struct presence *p, str user_id);
 struct member *presence_join(struct presence *p, str user_id, str user_info, bool *is_first);
 /* Counts one less. True: it was the last; *m is unlinked and the caller's to free(). */
 NODISCARD bool presence_leave(struct presence *p, struct member *m);
+
+/* His last subscription was lost without a farewell: he stays until then, unless he returns. */
+void presence_lease(struct presence *p, struct member *m, int64_t until_ms);
+/* The next member whose lease has ended, unlinked and the caller's to free(), or NULL. */
+struct member *presence_lease_ended(struct presence *p, int64_t now_ms);
 
 void snapshot_take(struct presence *p, struct snapshot *out);
 void snapshot_release(struct snapshot *s);

@@ -9,7 +9,7 @@
 #include "pusher/frames.h"
 #include "wire/ws_encode.h"
 
-enum { COUNT_SLOW_ABOVE = 100, COUNT_SLOW_MS = 5000 };
+enum { COUNT_SLOW_ABOVE = 100, COUNT_SLOW_MS = 5000, WATCH_SLOW_MS = 1000 };
 
 static registry_close_fn *close_subscriber;
 
@@ -41,7 +41,7 @@ struct registry *registry_create(uint16_t workers, struct loop **loops, struct c
     crypto_random(&r->seed, sizeof r->seed);
     for (int i = 0; i < REGISTRY_PARTITIONS; i++)
         pthread_mutex_init(&r->parts[i].lock, NULL);
-    pthread_mutex_init(&r->due_lock, NULL);
+    deadlines_init(&r->deadlines);
     return r;
 }
 
@@ -49,6 +49,8 @@ static void record_free(struct record *rec)
 {
     if (rec->presence)
         presence_destroy(rec->presence);
+    if (rec->hooks)
+        hooks_destroy(rec->hooks);
     free(rec);
 }
 
@@ -67,16 +69,20 @@ void registry_destroy(struct registry **pr)
         free(p->buckets);
         pthread_mutex_destroy(&p->lock);
     }
-    while (r->due) {
-        struct count_due *d = r->due;
-        r->due = d->next;
-        free(d->app);
-        free(d->name);
-        free(d);
-    }
-    pthread_mutex_destroy(&r->due_lock);
+    deadlines_finish(&r->deadlines);
     free(r);
     *pr = NULL;
+}
+
+void registry_set_teller(struct registry *r, channel_tell_fn *tell, void *ctx)
+{
+    r->tell = tell;
+    r->tell_ctx = ctx;
+}
+
+void registry_set_lease(struct registry *r, int64_t lease_ms)
+{
+    atomic_store_explicit(&r->lease_ms, lease_ms, memory_order_relaxed);
 }
 
 static struct partition *partition_lock(struct registry *r, str app, str name, uint64_t *hash)
@@ -154,7 +160,8 @@ static bool record_is_used(const struct registry *r, const struct record *rec)
     for (uint16_t i = 0; i < r->workers; i++)
         if (rec->local[i].channel)
             return true;
-    return rec->remotes != NULL;
+    return rec->remotes != NULL || (rec->hooks && !hooks_are_idle(rec->hooks)) ||
+           (rec->presence && rec->presence->count > 0); /* a member on lease */
 }
 
 static void record_release(struct registry *r, struct partition *p, struct record *rec)
@@ -245,7 +252,11 @@ static struct delivery *delivery(struct record *rec, uint16_t worker, mail_fn *r
 static void post_message(struct registry *r, struct loop *from, struct record *rec,
                          struct message *m)
 {
+    uint32_t posts = 0;
     rec->seq++;
+    for (uint16_t i = 0; i < r->workers; i++)
+        posts += rec->local[i].channel != NULL;
+    atomic_store_explicit(&m->workers, posts, memory_order_relaxed); /* before the first post */
     for (uint16_t i = 0; i < r->workers; i++) {
         if (!rec->local[i].channel)
             continue;
@@ -286,12 +297,15 @@ static void announce_member(struct registry *r, struct loop *from, struct record
              added ? S("pusher_internal:member_added") : S("pusher_internal:member_removed"), &b);
 }
 
-static void announce_watch(struct registry *r, struct loop *from, struct record *rec, bool online)
+static void watch_post(struct registry *r, struct loop *from, struct record *rec, int64_t now_ms)
 {
+    struct buf id, json;
+    bool online = rec->subscriptions > 0;
+    rec->told = online;
+    rec->told_ms = now_ms;
     rec->seq++;
     if (rec->watchers == 0)
         return;
-    struct buf id, json;
     buf_init(&id, SIZE_MAX);
     buf_init(&json, SIZE_MAX);
     json_add_string(&id, str_from(record_name(rec), 1));
@@ -309,84 +323,204 @@ static void announce_watch(struct registry *r, struct loop *from, struct record 
     buf_finish(&json);
 }
 
+static void look_later(struct registry *r, const struct record *rec, int64_t due_ms)
+{
+    deadlines_add(&r->deadlines, record_app(rec), record_name(rec), due_ms);
+}
+
+/* Source: security.md R13: at once, then one a second, the last state wins. */
+static void watch_tell(struct registry *r, struct loop *from, struct record *rec, int64_t now_ms)
+{
+    if (rec->is_due)
+        return;
+    if (rec->watchers && rec->told_ms && now_ms - rec->told_ms < WATCH_SLOW_MS) {
+        rec->is_due = true;
+        look_later(r, rec, rec->told_ms + WATCH_SLOW_MS);
+    } else {
+        watch_post(r, from, rec, now_ms);
+    }
+}
+
 static void count_post(struct registry *r, struct loop *from, struct record *rec, int64_t now_ms)
 {
     struct buf b;
-    rec->counted = rec->subscriptions;
-    rec->count_told_ms = now_ms;
+    rec->told = rec->subscriptions;
+    rec->told_ms = now_ms;
     buf_init(&b, SIZE_MAX);
     buf_printf(&b, "{\"subscription_count\":%u}", rec->subscriptions);
     announce(r, from, rec, S("pusher_internal:subscription_count"), &b);
-}
-
-static void count_defer(struct registry *r, struct record *rec)
-{
-    struct count_due *d = mem_zero(sizeof *d);
-    d->app_n = rec->app_n;
-    d->name_n = rec->name_n;
-    d->app = mem_dup(record_app(rec));
-    d->name = mem_dup(record_name(rec));
-    d->due_ms = rec->count_told_ms + COUNT_SLOW_MS;
-    rec->count_is_due = true;
-    pthread_mutex_lock(&r->due_lock);
-    d->next = r->due;
-    r->due = d;
-    pthread_mutex_unlock(&r->due_lock);
 }
 
 /* Source: websocket-protocol.md §15: above 100 subscribers at most every 5 s. */
 static void count_tell(struct registry *r, struct loop *from, struct record *rec, int64_t now_ms)
 {
     if (rec->hidden || rec->kind.base == CHANNEL_PRESENCE || rec->kind.base == CHANNEL_ENCRYPTED ||
-        rec->kind.base == CHANNEL_USER || rec->subscriptions == 0 || rec->count_is_due)
+        rec->kind.base == CHANNEL_USER || rec->subscriptions == 0 || rec->is_due)
         return;
-    if (rec->subscriptions > COUNT_SLOW_ABOVE && rec->count_told_ms &&
-        now_ms - rec->count_told_ms < COUNT_SLOW_MS)
-        count_defer(r, rec);
-    else
+    if (rec->subscriptions > COUNT_SLOW_ABOVE && rec->told_ms &&
+        now_ms - rec->told_ms < COUNT_SLOW_MS) {
+        rec->is_due = true;
+        look_later(r, rec, rec->told_ms + COUNT_SLOW_MS);
+    } else {
         count_post(r, from, rec, now_ms);
+    }
 }
 
-static void due_run(struct registry *r, const struct count_due *d, int64_t now_ms)
+/* ---- what webhooks tell ---- */
+
+void registry_tell(struct registry *r, struct loop *from, const struct app_entry *app,
+                   const struct channel_event *e)
+{
+    if (r->tell && app && (app->app->webhook_events & e->kind))
+        r->tell(r->tell_ctx, from, e);
+}
+
+static void tell(struct registry *r, struct loop *from, const struct record *rec,
+                 enum app_webhook_event kind, str user_id)
+{
+    struct channel_event e = {.kind = kind,
+                              .app = record_app(rec),
+                              .channel = record_name(rec),
+                              .user_id = user_id,
+                              .count = rec->subscriptions};
+    if (rec->hooks->wanted & kind)
+        r->tell(r->tell_ctx, from, &e);
+}
+
+/* Source: webhooks.md §1: nothing of #server-to-user-* and [meta]*. */
+static bool has_hooks(struct registry *r, struct record *rec, const struct app_entry *app)
+{
+    if (!r->tell || rec->hidden || rec->kind.base == CHANNEL_USER ||
+        str_starts(record_name(rec), S("[meta]")))
+        return false;
+    if (!rec->hooks && app && app->app->webhook_events)
+        rec->hooks = hooks_create();
+    if (rec->hooks && app)
+        rec->hooks->wanted = app->app->webhook_events;
+    return rec->hooks != NULL;
+}
+
+static void hooks_look_count(struct registry *r, struct loop *from, struct record *rec,
+                             int64_t now_ms)
+{
+    struct hooks *h = rec->hooks;
+    if (rec->kind.base == CHANNEL_PRESENCE || !(h->wanted & WEBHOOK_SUBSCRIPTION_COUNT))
+        return;
+    int64_t due_ms = hooks_count(h, rec->subscriptions, now_ms);
+    if (due_ms == 0)
+        tell(r, from, rec, WEBHOOK_SUBSCRIPTION_COUNT, S(""));
+    else if (due_ms > 0)
+        look_later(r, rec, due_ms);
+}
+
+static void hooks_joined(struct registry *r, struct loop *from, struct record *rec,
+                         const struct join *j, bool is_first)
+{
+    if (!has_hooks(r, rec, j->app))
+        return;
+    if (hooks_begin(rec->hooks))
+        tell(r, from, rec, WEBHOOK_CHANNEL_OCCUPIED, S(""));
+    if (is_first && hooks_user_came(rec->hooks, j->user_id))
+        tell(r, from, rec, WEBHOOK_MEMBER_ADDED, j->user_id);
+    hooks_look_count(r, from, rec, j->now_ms);
+}
+
+static void hooks_member_left(struct registry *r, struct record *rec, const struct member *m,
+                              int64_t now_ms)
+{
+    if (rec->hooks)
+        look_later(r, rec, hooks_user_left(rec->hooks, m->user_id, now_ms));
+}
+
+static void hooks_left(struct registry *r, struct loop *from, struct record *rec,
+                       const struct leave *l)
+{
+    if (!has_hooks(r, rec, l->app))
+        return;
+    int64_t due_ms = rec->subscriptions == 0 ? hooks_empty(rec->hooks, l->now_ms) : 0;
+    if (due_ms)
+        look_later(r, rec, due_ms);
+    hooks_look_count(r, from, rec, l->now_ms);
+}
+
+/* The grace is over: who has not returned is gone; members before their channel (§1.2). */
+static void hooks_run(struct registry *r, struct record *rec, int64_t now_ms)
+{
+    struct hooks *h = rec->hooks;
+    for (struct hooks_leaver *l; (l = hooks_user_gone(h, now_ms)) != NULL; free(l))
+        tell(r, NULL, rec, WEBHOOK_MEMBER_REMOVED, str_of(l->id, l->n));
+    if (h->count_waits && now_ms >= h->counted_ms + HOOKS_COUNT_SLOW_MS) {
+        h->count_waits = false;
+        hooks_look_count(r, NULL, rec, now_ms);
+    }
+    if (rec->subscriptions == 0 && hooks_vacate(h, now_ms))
+        tell(r, NULL, rec, WEBHOOK_CHANNEL_VACATED, S(""));
+}
+
+/* ---- deadlines ---- */
+
+static void told_run(struct registry *r, struct record *rec, int64_t now_ms)
+{
+    if (!rec->is_due ||
+        now_ms < rec->told_ms + (int64_t)(rec->hidden ? WATCH_SLOW_MS : COUNT_SLOW_MS))
+        return;
+    rec->is_due = false;
+    if (rec->hidden) {
+        if (rec->told != (rec->subscriptions > 0))
+            watch_post(r, NULL, rec, now_ms);
+    } else if (rec->subscriptions && rec->subscriptions != rec->told) {
+        count_post(r, NULL, rec, now_ms);
+    }
+}
+
+static void leases_run(struct registry *r, struct record *rec, int64_t now_ms)
+{
+    struct member *m;
+    while (rec->presence && (m = presence_lease_ended(rec->presence, now_ms)) != NULL) {
+        if (rec->subscriptions)
+            announce_member(r, NULL, rec, m, false);
+        hooks_member_left(r, rec, m, now_ms == INT64_MAX ? 0 : now_ms);
+        free(m);
+    }
+}
+
+static void due_run(struct registry *r, const struct deadline *d, int64_t now_ms)
 {
     uint64_t hash;
-    str app = {d->app, d->app_n}, name = {d->name, d->name_n};
+    str app = deadline_app(d), name = deadline_name(d);
     struct partition *p = partition_lock(r, app, name, &hash);
     struct record *rec = record_find(p, app, name, hash);
-    if (rec && rec->count_is_due) {
-        rec->count_is_due = false;
-        if (rec->subscriptions && rec->subscriptions != rec->counted)
-            count_post(r, NULL, rec, now_ms);
+    if (rec) {
+        told_run(r, rec, now_ms);
+        leases_run(r, rec, now_ms);
+        if (rec->hooks)
+            hooks_run(r, rec, now_ms);
+        record_release(r, p, rec);
     }
     unlock(p);
 }
 
 void registry_tick(struct registry *r, int64_t now_ms)
 {
-    struct count_due *ripe = NULL;
-    pthread_mutex_lock(&r->due_lock);
-    for (struct count_due **at = &r->due; *at;) {
-        struct count_due *d = *at;
-        if (d->due_ms > now_ms) {
-            at = &d->next;
-            continue;
-        }
-        *at = d->next;
-        d->next = ripe;
-        ripe = d;
-    }
-    pthread_mutex_unlock(&r->due_lock);
+    struct deadline *ripe = deadlines_take(&r->deadlines, now_ms);
     while (ripe) {
-        struct count_due *d = ripe;
+        struct deadline *d = ripe;
         ripe = d->next;
         due_run(r, d, now_ms);
-        free(d->app);
-        free(d->name);
         free(d);
     }
 }
 
 /* ---- subscribing ---- */
+
+static enum label_channel_type label_of(struct channel_kind kind)
+{
+    return kind.cache                          ? label_channel_type_CACHE
+           : kind.base == CHANNEL_PRESENCE     ? label_channel_type_PRESENCE
+           : kind.base == CHANNEL_ENCRYPTED    ? label_channel_type_ENCRYPTED
+           : kind.base == CHANNEL_PRIVATE      ? label_channel_type_PRIVATE
+                                               : label_channel_type_PUBLIC;
+}
 
 struct local_channel *registry_reserve(struct registry *r, uint16_t worker, str app, str name,
                                        bool hidden, uint64_t *reserved_seq)
@@ -397,8 +531,11 @@ struct local_channel *registry_reserve(struct registry *r, uint16_t worker, str 
     if (!rec)
         rec = record_create(r, p, app, name, hash, hidden);
     struct local_channel *c = rec->local[worker].channel;
-    if (!c)
+    if (!c) {
         c = rec->local[worker].channel = local_channel_create(rec);
+        c->metrics = metrics_app(app);
+        c->label = label_of(rec->kind);
+    }
     c->reserved++;
     rec->reserved++;
     *reserved_seq = rec->seq;
@@ -460,37 +597,67 @@ static bool presence_is_full(const struct record *rec, const struct join *j)
 }
 
 static struct member *member_join(struct registry *r, struct loop *from, struct record *rec,
-                                  struct join *j)
+                                  struct join *j, bool *is_first)
 {
-    bool is_first;
     if (!rec->presence)
         rec->presence = presence_create();
-    struct member *m = presence_join(rec->presence, j->user_id, j->user_info, &is_first);
-    if (is_first)
+    struct member *m = presence_join(rec->presence, j->user_id, j->user_info, is_first);
+    if (*is_first)
         announce_member(r, from, rec, m, true);
     snapshot_take(rec->presence, &j->snapshot);
     return m;
+}
+
+static void count_joined(const struct record *rec, const struct app_entry *app)
+{
+    enum label_channel_type label = label_of(rec->kind);
+    if (!app)
+        return;
+    METRICS_APP(app->metrics, channel_subscriptions[label], 1);
+    if (rec->subscriptions == 1)
+        METRICS_APP(app->metrics, active_channels[label], 1);
+}
+
+static void count_left(const struct record *rec, const struct app_entry *app)
+{
+    enum label_channel_type label = label_of(rec->kind);
+    if (!app)
+        return;
+    METRICS_APP(app->metrics, channel_unsubscriptions[label], 1);
+    if (rec->subscriptions == 0)
+        METRICS_APP(app->metrics, active_channels[label], -1);
+}
+
+/* A watcher of a user whose change waits to be told sees what was told last (security.md R13). */
+static bool looks_online(const struct record *rec)
+{
+    return rec->is_due ? rec->told : rec->subscriptions > 0;
 }
 
 static void activate(struct registry *r, struct loop *from, struct record *rec,
                      struct local_channel *c, struct join *j, arena *a, struct cache_answer *cached)
 {
     struct member *m = NULL;
+    bool is_first = false;
     if (j->watches) {
         rec->watchers++;
-        j->is_occupied = rec->subscriptions > 0;
+        j->is_occupied = looks_online(rec);
     } else {
         rec->subscriptions++;
         if (rec->hidden && rec->subscriptions == 1)
-            announce_watch(r, from, rec, true);
+            watch_tell(r, from, rec, j->now_ms);
         if (rec->kind.base == CHANNEL_PRESENCE && !rec->hidden)
-            m = member_join(r, from, rec, j);
+            m = member_join(r, from, rec, j, &is_first);
     }
     j->joined_seq = rec->seq;
     uint64_t events_seq = j->held_seq < j->joined_seq ? j->held_seq : j->joined_seq;
     local_channel_add(c, j->who, j->watches, j->joined_seq, events_seq)->member = m;
     cached_fetch(r, rec, a, cached);
-    if (j->tell_count && !j->watches)
+    if (rec->hidden)
+        return;
+    count_joined(rec, j->app);
+    hooks_joined(r, from, rec, j, is_first);
+    if (j->app && j->app->app->enable_subscription_count)
         count_tell(r, from, rec, j->now_ms);
 }
 
@@ -526,35 +693,51 @@ void registry_look_again(struct registry *r, uint16_t worker, struct local_chann
 }
 
 static void member_leave(struct registry *r, struct loop *from, struct record *rec,
-                         struct member *m)
+                         struct member *m, const struct leave *l)
 {
+    int64_t lease_ms = atomic_load_explicit(&r->lease_ms, memory_order_relaxed);
+    if (l->abrupt && lease_ms > 0 && m->subscriptions == 1) {
+        presence_lease(rec->presence, m, l->now_ms + lease_ms);
+        look_later(r, rec, l->now_ms + lease_ms);
+        return;
+    }
     if (!presence_leave(rec->presence, m))
         return;
     if (rec->subscriptions)
         announce_member(r, from, rec, m, false);
+    hooks_member_left(r, rec, m, l->now_ms);
     free(m);
 }
 
+static void subscriber_leave(struct registry *r, struct loop *from, struct record *rec,
+                             struct member *m, const struct leave *l)
+{
+    rec->subscriptions--;
+    if (m)
+        member_leave(r, from, rec, m, l);
+    if (rec->hidden) {
+        if (rec->subscriptions == 0)
+            watch_tell(r, from, rec, l->now_ms);
+        return;
+    }
+    count_left(rec, l->app);
+    hooks_left(r, from, rec, l);
+    if (l->app && l->app->app->enable_subscription_count)
+        count_tell(r, from, rec, l->now_ms);
+}
+
 void registry_leave(struct registry *r, uint16_t worker, struct subscriber *who, uint32_t at,
-                    bool tell_count, int64_t now_ms)
+                    const struct leave *l)
 {
     struct subscription s = who->list[at];
     struct record *rec = s.channel->record;
-    struct loop *from = r->loops[worker];
     struct partition *p = record_lock(r, rec);
     local_channel_remove(who, at);
     p->version++;
-    if (s.watches) {
+    if (s.watches)
         rec->watchers--;
-    } else {
-        rec->subscriptions--;
-        if (s.member)
-            member_leave(r, from, rec, s.member);
-        if (rec->hidden && rec->subscriptions == 0)
-            announce_watch(r, from, rec, false);
-        if (tell_count)
-            count_tell(r, from, rec, now_ms);
-    }
+    else
+        subscriber_leave(r, r->loops[worker], rec, s.member, l);
     detach_if_empty(r, p, rec, worker);
     unlock(p);
 }

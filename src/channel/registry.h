@@ -14,7 +14,11 @@
 
 #include <pthread.h>
 
+#include "app/app_table.h"
 #include "cache/cache.h"
+#include "channel/channel_event.h"
+#include "channel/deadline.h"
+#include "channel/hooks.h"
 #include "channel/local_channel.h"
 #include "channel/presence.h"
 #include "pusher/channel_name.h"
@@ -35,9 +39,10 @@ struct record {
     uint32_t subscriptions;      /* activated ones, all workers */
     uint32_t reserved;           /* on the way */
     uint32_t watchers;
-    uint32_t counted;      /* subscription_count: last told */
-    int64_t count_told_ms; /* when; 0 never */
-    bool count_is_due;     /* on the list of the service thread */
+    uint32_t told;       /* subscription_count last posted; of a hidden one: 1 online, 0 offline */
+    int64_t told_ms;     /* when; 0 never */
+    bool is_due;         /* a deadline is set to tell it */
+    struct hooks *hooks; /* NULL: no webhook is wanted */
     uint16_t partition;
     struct channel_kind kind;
     bool hidden; /* a signed-in user: no listing, no count */
@@ -51,12 +56,6 @@ struct partition {
     uint32_t bucket_count, count;
     uint64_t version; /* of the last change that other nodes must hear of */
 };
-struct count_due { /* subscription_count above 100: at most every 5 s */
-    char *app, *name;
-    size_t app_n, name_n;
-    int64_t due_ms;
-    struct count_due *next;
-};
 struct registry {
     uint16_t workers;
     uint64_t seed;
@@ -64,14 +63,20 @@ struct registry {
     struct cache *cache;
     int64_t cache_ttl_ms;
     struct partition parts[REGISTRY_PARTITIONS];
-    pthread_mutex_t due_lock; /* leaf */
-    struct count_due *due;
+    struct deadlines deadlines;
+    channel_tell_fn *tell; /* NULL: nobody wants to hear */
+    void *tell_ctx;
+    _Atomic int64_t lease_ms; /* presence.ungraceful_timeout_seconds; 0: none */
 };
 
 /* loops[i] is worker i's; cache answers DONE or LATER. Borrowed until the destroy. */
 struct registry *registry_create(uint16_t workers, struct loop **loops, struct cache *cache,
                                  int64_t cache_ttl_ms);
 void registry_destroy(struct registry **r);
+/* Who hears of what webhooks tell; before the first subscription. */
+void registry_set_teller(struct registry *r, channel_tell_fn *tell, void *ctx);
+/* How long a member stays whose connection was lost without a farewell. */
+void registry_set_lease(struct registry *r, int64_t lease_ms);
 
 /* ---- the three steps of a subscription; on the subscriber's worker ---- */
 
@@ -86,7 +91,7 @@ struct join {
     bool watches;           /* as a watcher of a hidden user channel */
     str user_id, user_info; /* presence */
     uint32_t max_members;   /* 0: none */
-    bool tell_count;        /* post subscription_count */
+    const struct app_entry *app; /* counters, webhooks, whether to post subscription_count */
     int64_t now_ms;
     uint64_t held_seq; /* a fetched event was held since: live events count from here; else max */
     /* results */
@@ -105,9 +110,15 @@ NODISCARD bool registry_activate(struct registry *r, uint16_t worker, struct loc
 void registry_look_again(struct registry *r, uint16_t worker, struct local_channel *c,
                          struct snapshot *snapshot, arena *a, struct cache_answer *cached,
                          struct mail *marker);
-/* Takes subscription `at` of who->list out again: leaves, announces. Works for watchers too. */
+/* Takes subscription `at` of who->list out again: leaves, announces. Works for watchers too.
+ * abrupt: the connection was lost without a farewell. */
+struct leave {
+    const struct app_entry *app;
+    int64_t now_ms;
+    bool abrupt;
+};
 void registry_leave(struct registry *r, uint16_t worker, struct subscriber *who, uint32_t at,
-                    bool tell_count, int64_t now_ms);
+                    const struct leave *leave);
 
 /* This worker's part of a channel, NULL if it has none. Valid in this turn only. */
 struct local_channel *registry_local(struct registry *r, uint16_t worker, str app, str name);
@@ -130,8 +141,12 @@ void registry_close_user(struct registry *r, struct loop *from, str app, str use
 /* What the receiving worker does with a socket that is to be closed. */
 typedef void registry_close_fn(struct subscriber *who, int wire_error);
 void registry_set_close(registry_close_fn *fn);
-/* subscription_count frames whose time has come. On the service thread, about each 250 ms. */
+/* Whatever is to be told later: counts, online and offline, members and channels that ended. On
+ * the service thread, about each DEADLINE_SLOT_MS; with INT64_MAX for all of it at the end. */
 void registry_tick(struct registry *r, int64_t now_ms);
+/* Tells an event that only its caller knows of (client_event, cache_miss), if the app wants it. */
+void registry_tell(struct registry *r, struct loop *from, const struct app_entry *app,
+                   const struct channel_event *e);
 
 /* ---- questions ---- */
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/utf8.h"
+#include "conn/count.h"
 #include "conn/pending.h"
 #include "conn/rate.h"
 #include "pusher/api_sign.h"
@@ -38,6 +39,7 @@ void conn_send(struct conn *c, str json)
     struct frame *f = ws_text_frame(json, c->sub.stream.deflate);
     stream_send(conn_stream(c), f);
     frame_unref(f);
+    count_sent(c, json.n);
 }
 
 static void send_control(struct conn *c, enum ws_opcode opcode, str payload)
@@ -59,25 +61,27 @@ void conn_error(struct conn *c, str channel, const struct wire_error *e)
     struct buf *b = json_start(c);
     frame_error(b, channel, e->code, str_z(e->text));
     conn_send(c, buf_str(b));
+    count_error(c, e->id);
 }
 
 /* ---- farewell ---- */
 
 /* Leaves everything; from here on the connection counts nowhere. */
-static void conn_leave_all(struct conn *c)
+static void conn_leave_all(struct conn *c, bool abrupt)
 {
     struct worker *w = conn_worker(c);
+    struct leave leave = {.app = c->app, .now_ms = w->loop.now_ms, .abrupt = abrupt};
     pending_finish(c);
-    bool tell = c->app && c->app->app->enable_subscription_count;
     while (c->sub.count)
-        registry_leave(w->node->registry, w->index, &c->sub, c->sub.count - 1, tell,
-                       w->loop.now_ms);
+        registry_leave(w->node->registry, w->index, &c->sub, c->sub.count - 1, &leave);
     c->channels = 0;
     if (c->has_quota) {
         quota_give(&c->app->live->connections);
         quota_give(&w->node->connections);
         c->app->connections--;
         c->has_quota = false;
+        METRICS_APP(c->app->metrics, connected[0], -1);
+        METRICS_APP(c->app->metrics, new_disconnections[0], 1);
     }
     free(c->user);
     c->user = NULL;
@@ -89,7 +93,7 @@ static void conn_part(struct conn *c, const struct wire_error *e, uint16_t code,
         return;
     c->is_open = false;
     conn_log(c, "closing socket", LOG_INTEGER("code", code));
-    conn_leave_all(c);
+    conn_leave_all(c, e && e->id == WIRE_PONG_TIMEOUT);
     if (e)
         conn_error(c, S(""), e);
     struct frame *f = ws_close_frame(code, reason);
@@ -106,6 +110,7 @@ void conn_close(struct conn *c, const struct wire_error *e)
 
 void conn_close_code(struct conn *c, uint16_t code, str reason)
 {
+    count_close(c, code);
     conn_part(c, NULL, code, reason);
 }
 
@@ -157,8 +162,9 @@ static bool protocol_is_fine(struct conn *c, str query)
     return true;
 }
 
-static bool app_is_fine(struct conn *c, struct app *app, str origin)
+static bool app_is_fine(struct conn *c, str origin)
 {
+    const struct app *app = c->app->app;
     if (!app->enabled)
         refuse(c, WIRE_APP_DISABLED);
     else if (app->allowed_origin_count &&
@@ -183,6 +189,8 @@ static bool quotas_taken(struct conn *c)
     }
     c->app->connections++;
     c->has_quota = true;
+    METRICS_APP(c->app->metrics, connected[0], 1);
+    METRICS_APP(c->app->metrics, new_connections[0], 1);
     return true;
 }
 
@@ -213,12 +221,9 @@ static void admit(struct conn *c, struct app_answer *a)
         refuse(c, WIRE_APP_LOOKUP_FAILED);
     } else if (!a->found) {
         refuse(c, WIRE_APP_UNKNOWN);
-    } else if (!app_is_fine(c, a->app, c->admission->origin)) {
-        app_unref(&a->app);
     } else {
         c->app = app_table_take(&w->apps, &a->app);
-        admission_free(c);
-        if (quotas_taken(c))
+        if (app_is_fine(c, c->admission->origin) && quotas_taken(c))
             established(c);
     }
     admission_free(c);
@@ -312,10 +317,13 @@ static void pong(struct conn *c)
 static bool message_rate_is_fine(struct conn *c, struct json channel)
 {
     const struct app *app = c->app->app;
-    if (!app->message_rate.enabled ||
-        rate_take(&c->messages, conn_worker(c)->loop.now_ms, app->message_rate.max_attempts,
-                  app->message_rate.decay_seconds))
+    if (!app->message_rate.enabled)
         return true;
+    METRICS_APP(c->app->metrics, rate_limit_checks[label_limiter_type_MESSAGES], 1);
+    if (rate_take(&conn_extra(c)->messages, conn_worker(c)->loop.now_ms,
+                  app->message_rate.max_attempts, app->message_rate.decay_seconds))
+        return true;
+    METRICS_APP(c->app->metrics, rate_limit_triggered[label_limiter_type_MESSAGES], 1);
     if (app->message_rate.terminate_on_limit) {
         refuse(c, WIRE_RATE_LIMIT_CLOSE);
         return false;
@@ -363,7 +371,7 @@ void conn_execute(struct conn *c, str text)
     else if (in == IN_UNSUBSCRIBE)
         on_unsubscribe(c, f[2].value);
     else if (in == IN_SIGNIN)
-        on_signin(c, f[2].value);
+        on_signin(c, f[2].value, text);
     else if (in == IN_CLIENT)
         on_client_event(c, event, f[1].value, f[2].value, text);
 }
@@ -398,17 +406,32 @@ static struct ws_limits limits_of(const struct conn *c)
     return (struct ws_limits){max, set->max_frame_bytes, c->sub.stream.deflate};
 }
 
+/* Of Pongs that cannot leave only the newest waits: a million Pings cost one frame (R9). */
+static void protocol_pong(struct conn *c, str payload)
+{
+    if (!stream_is_blocked(conn_stream(c))) {
+        send_control(c, WS_OP_PONG, payload);
+        return;
+    }
+    struct conn_extra *x = conn_extra(c);
+    if (x->pong)
+        frame_unref(x->pong);
+    x->pong = ws_control_frame(WS_OP_PONG, payload);
+}
+
 static void on_item(struct conn *c, const struct ws_event *ev)
 {
     switch (ev->item) {
     case WS_MESSAGE: /* binary is read as text, so it must be text */
+        METRICS_APP(c->app->metrics, ws_messages_received[0], 1);
+        METRICS_APP(c->app->metrics, socket_received_bytes[0], ev->payload.n);
         if (ev->binary && !utf8_ok(ev->payload))
             conn_close_code(c, 1007, S("Invalid UTF-8"));
         else
             on_message(c, ev->payload);
         break;
     case WS_PING:
-        send_control(c, WS_OP_PONG, ev->payload);
+        protocol_pong(c, ev->payload);
         break;
     case WS_CLOSE:
         c->sub.stream.peer_done = true;
@@ -487,11 +510,42 @@ static size_t conn_data(struct stream *s, char *in, size_t n, bool *more)
     return done;
 }
 
-void conn_block(struct conn *c)
+void conn_block(struct conn *c, int64_t ms)
 {
     c->is_blocked = true;
     stream_pause(conn_stream(c));
-    stream_deadline(conn_stream(c), conn_worker(c)->loop.now_ms + CONN_BLOCKED_MS);
+    timer_stop(&conn_worker(c)->loop.timers, &c->sub.stream.timer);
+    stream_deadline(conn_stream(c), conn_worker(c)->loop.now_ms + ms);
+}
+
+struct conn_extra *conn_extra(struct conn *c)
+{
+    if (!c->extra)
+        c->extra = mem_zero(sizeof *c->extra);
+    return c->extra;
+}
+
+static void extra_free(struct conn *c)
+{
+    if (c->extra && c->extra->pong)
+        frame_unref(c->extra->pong);
+    free(c->extra);
+    c->extra = NULL;
+}
+
+bool conn_may_repeat(struct conn *c, str text, bool is_signin)
+{
+    int64_t now = conn_worker(c)->loop.now_ms;
+    struct conn_extra *x = conn_extra(c);
+    if (x->repeated_ms && now - x->repeated_ms < CONN_REPEAT_MS) {
+        bool is_next = pending_is_clear(c); /* else what has been started is answered first */
+        pending_defer(c, text, is_signin);
+        if (is_next)
+            conn_block(c, x->repeated_ms + CONN_REPEAT_MS - now);
+        return false;
+    }
+    x->repeated_ms = now;
+    return true;
 }
 
 static void unblock(struct conn *c)
@@ -561,7 +615,8 @@ static void conn_gone(struct stream *s)
     struct conn *c = conn_of(s);
     c->is_open = false;
     conn_log(c, "socket disconnected", LOG_NOTHING);
-    conn_leave_all(c);
+    conn_leave_all(c, true); /* nothing is left of one that said farewell */
+    extra_free(c);
     if (c->admission)
         worker_of(s)->parked--;
     admission_free(c);
@@ -575,12 +630,19 @@ static void conn_full(struct stream *s)
     struct conn *c = conn_of(s);
     stream_drop_output(s);
     s->reset = true;
+    METRICS_APP(count_app(c), slow_consumer_closed[0], 1);
     refuse(c, WIRE_BUFFER_FULL);
 }
 
 static void conn_drained(struct stream *s)
 {
-    (void)s;
+    struct conn_extra *x = conn_of(s)->extra;
+    if (!x || !x->pong)
+        return;
+    struct frame *f = x->pong;
+    x->pong = NULL;
+    stream_send(s, f);
+    frame_unref(f);
 }
 
 const struct stream_user conn_stream_user = {

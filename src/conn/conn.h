@@ -24,6 +24,7 @@ enum {
     CONN_MESSAGE_TIMEOUT_MS = 60000, /* first to last byte (security R2) */
     CONN_CLOSE_TIMEOUT_MS = 5000,
     CONN_BLOCKED_MS = 10,
+    CONN_REPEAT_MS = 1000, /* between repeated subscribes and sign-ins (security R12, R13) */
 };
 
 struct admission; /* what is kept while the app store is asked */
@@ -39,6 +40,12 @@ struct rate_window { /* fixed: begins with the first event after the last one en
     uint32_t count;
 };
 
+struct conn_extra { /* what few connections need, made when one does */
+    struct rate_window client_events, messages;
+    int64_t repeated_ms;   /* last repeated subscribe or sign-in; 0: none */
+    struct frame *pong;    /* the newest that could not be sent at once (security R9) */
+};
+
 struct conn {
     struct subscriber sub; /* the stream, and what it is subscribed to */
     struct app_entry *app; /* NULL until admitted */
@@ -51,7 +58,7 @@ struct conn {
     int64_t active_ms, pinged_ms; /* last frame received; last probe sent, 0 none */
     int64_t message_ms;           /* an unfinished message began, 0 none */
     int64_t authorize_by_ms;      /* 0: need not or has */
-    struct rate_window client_events, messages;
+    struct conn_extra *extra; /* NULL until needed */
     uint8_t step_count;
     bool is_open : 1;      /* admitted and not closing */
     bool is_java : 1;      /* client=java-client (§11) */
@@ -100,8 +107,12 @@ void conn_log_event(const struct conn *c, const struct log_place *at, str messag
            conn_log_event(c, LOG_HERE(LOG_DEBUG, "connections"), S(message),                       \
                           &(const struct log_field)__VA_ARGS__))
 
-/* A mailbox is full: no reading and no answering until it is not (design §5). */
-void conn_block(struct conn *c);
+/* No reading and no answering for `ms`, then the steps are looked at again: a mailbox is full
+ * (design §5), or it is too early for a repeated command. */
+void conn_block(struct conn *c, int64_t ms);
+struct conn_extra *conn_extra(struct conn *c); /* made if it is not there */
+/* Whether a repeated command may run now; else it is put back and the connection blocked. */
+NODISCARD bool conn_may_repeat(struct conn *c, str text, bool is_signin);
 
 /* One command. Answers at once or leaves a step. */
 void conn_execute(struct conn *c, str text);
@@ -109,7 +120,7 @@ void conn_execute(struct conn *c, str text);
 /* The handlers of inbound events; `data` is the event's data member. */
 void on_subscribe(struct conn *c, struct json data, str text);
 void on_unsubscribe(struct conn *c, struct json data);
-void on_signin(struct conn *c, struct json data);
+void on_signin(struct conn *c, struct json data, str text);
 void on_client_event(struct conn *c, str event, struct json channel, struct json data, str text);
 
 /* Members of a protocol event's data: an object, or a string that holds one. JSON_NONE: neither. */

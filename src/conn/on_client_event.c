@@ -1,4 +1,6 @@
 /* client-* events. Source: websocket-protocol.md §13, the checks in its order. */
+#include <time.h>
+
 #include "channel/message.h"
 #include "base/utf8.h"
 #include "conn/conn.h"
@@ -23,9 +25,13 @@ static bool refused(struct conn *c, const struct client_event *q, const struct w
 static bool rate_is_fine(struct conn *c, const struct client_event *q)
 {
     const struct app *app = c->app->app;
-    if (rate_take(&c->client_events, conn_worker(c)->loop.now_ms, app->max_client_events_per_second,
-                  app->decay_seconds))
+    if (app->max_client_events_per_second == 0)
         return true;
+    METRICS_APP(c->app->metrics, rate_limit_checks[label_limiter_type_CLIENT_EVENTS], 1);
+    if (rate_take(&conn_extra(c)->client_events, conn_worker(c)->loop.now_ms,
+                  app->max_client_events_per_second, app->decay_seconds))
+        return true;
+    METRICS_APP(c->app->metrics, rate_limit_triggered[label_limiter_type_CLIENT_EVENTS], 1);
     if (app->terminate_on_limit) {
         struct wire_error e = wire_error(WIRE_RATE_LIMIT_CLOSE);
         conn_close(c, &e);
@@ -101,15 +107,29 @@ void on_client_event(struct conn *c, str event, struct json channel, struct json
         q.text = data.raw;
     if (q.has_channel && is_behind(c, q.channel)) {
         pending_defer(c, text, false);
-        conn_block(c);
+        conn_block(c, CONN_BLOCKED_MS);
         return;
     }
     if (!rate_is_fine(c, &q) || !event_is_fine(c, &q) || !is_subscribed(c, &q))
         return;
     const struct member *m = q.subscription->member;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
     struct message *out = message_create(c->app->app->id, q.channel, event, data_literal(c, &q),
                                          m ? m->user_id : S(""), 0);
     out->exclude = (struct message_exclude){
         .set = true, .worker = w->index, .slot = c->sub.stream.slot, .number = c->sub.number};
+    out->received_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    char id[24];
+    struct channel_event told = {.kind = WEBHOOK_CLIENT_EVENT,
+                                 .app = c->app->app->id,
+                                 .channel = q.channel,
+                                 .user_id = m ? m->user_id : S(""),
+                                 .event = event,
+                                 .data = out->data,
+                                 .socket_id = str_of(id, conn_socket_id(c, id))};
+    message_ref(out);
     registry_publish(w->node->registry, &w->loop, out);
+    registry_tell(w->node->registry, &w->loop, c->app, &told);
+    message_unref(out);
 }

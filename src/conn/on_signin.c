@@ -49,9 +49,10 @@ static void user_set(struct conn *c, const struct user_data *u)
 static void watches_drop(struct conn *c)
 {
     struct worker *w = conn_worker(c);
+    struct leave leave = {.app = c->app, .now_ms = w->loop.now_ms};
     for (uint32_t i = c->sub.count; i-- > 0;)
         if (c->sub.list[i].watches)
-            registry_leave(w->node->registry, w->index, &c->sub, i, false, w->loop.now_ms);
+            registry_leave(w->node->registry, w->index, &c->sub, i, &leave);
 }
 
 static void watch(struct conn *c, const struct user_data *u)
@@ -93,7 +94,7 @@ static bool request_read(struct conn *c, struct json data, str *auth, str *user_
     return false;
 }
 
-void on_signin(struct conn *c, struct json data)
+void on_signin(struct conn *c, struct json data, str text)
 {
     const struct app_entry *a = c->app;
     str auth, user_data;
@@ -119,6 +120,8 @@ void on_signin(struct conn *c, struct json data)
         refuse(c, &e);
         return;
     }
+    if (c->user && !conn_may_repeat(c, text, true))
+        return;
     user_set(c, &u);
     c->authorize_by_ms = 0;
     conn_log(c, "signed in", LOG_TEXT("user_id", u.id));

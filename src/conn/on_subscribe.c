@@ -131,12 +131,29 @@ static bool cached_read(struct conn *c, struct buf *b, str channel, str stored)
     return true;
 }
 
-static void answer_cached(struct conn *c, str channel, bool is_found, str event)
+static void tell_miss(struct conn *c, str channel)
+{
+    struct worker *w = conn_worker(c);
+    struct channel_event e = {
+        .kind = WEBHOOK_CACHE_MISS, .app = c->app->app->id, .channel = channel};
+    METRICS_NODE(channel_cache[label_channel_cache_result_MISS], 1);
+    registry_tell(w->node->registry, &w->loop, c->app, &e);
+}
+
+/* A cache that failed is a miss for the client, and no news for webhooks (webhooks.md §1.4). */
+static void answer_cached(struct conn *c, str channel, enum fetched found, str event)
 {
     struct buf *b = conn_worker(c)->json;
     buf_clear(b);
-    if (!is_found || !cached_read(c, b, channel, event))
+    if (found == FETCHED && cached_read(c, b, channel, event)) {
+        METRICS_NODE(channel_cache[label_channel_cache_result_HIT], 1);
+    } else {
         frame_cache_miss(b, channel);
+        if (found == FETCHED_NOTHING)
+            tell_miss(c, channel);
+        else
+            METRICS_NODE(channel_cache[label_channel_cache_result_ERROR], 1);
+    }
     conn_send(c, buf_str(b));
 }
 
@@ -146,7 +163,7 @@ static void answer_held(struct conn *c, struct step *s)
     if (s->hold.newest)
         stream_send(conn_stream(c), message_frame(s->hold.newest, conn_stream(c)->deflate));
     else
-        answer_cached(c, s->channel_name, s->is_found, s->cached);
+        answer_cached(c, s->channel_name, s->fetched, s->cached);
 }
 
 void subscribe_activate(struct conn *c, struct step *s)
@@ -160,7 +177,7 @@ void subscribe_activate(struct conn *c, struct step *s)
         .user_id = s->user_id,
         .user_info = s->user_info,
         .max_members = kind.base == CHANNEL_PRESENCE ? app->max_presence_members : 0,
-        .tell_count = app->enable_subscription_count,
+        .app = c->app,
         .now_ms = w->loop.now_ms,
         .held_seq = s->is_held ? s->reserved_seq : UINT64_MAX,
     };
@@ -181,7 +198,11 @@ void subscribe_activate(struct conn *c, struct step *s)
     if (s->is_held)
         answer_held(c, s);
     else
-        answer_cached(c, s->channel_name, cached.found, cached.value);
+        answer_cached(c, s->channel_name,
+                      cached.err.kind != ERR_NONE ? FETCH_FAILED
+                      : cached.found              ? FETCHED
+                                                  : FETCHED_NOTHING,
+                      cached.value);
 }
 
 void subscribe_answer_again(struct conn *c, struct step *s)
@@ -204,8 +225,8 @@ static void fetched(struct handle asker, const struct cache_answer *a)
     struct step *s = pending_find(c, asker.tag);
     if (!s)
         return;
-    s->is_found = a->found && a->err.kind == ERR_NONE; /* an error is a miss for the client */
-    if (s->is_found)
+    s->fetched = a->err.kind != ERR_NONE ? FETCH_FAILED : a->found ? FETCHED : FETCHED_NOTHING;
+    if (s->fetched == FETCHED)
         s->cached = arena_str(&s->memory, a->value);
     if (s->kind == STEP_AGAIN && !s->has_marker)
         subscribe_look_again(c, s);
@@ -246,7 +267,7 @@ void subscribe_look_again(struct conn *c, struct step *s)
     registry_look_again(w->node->registry, w->index, s->channel, &s->snapshot, &s->memory, &cached,
                         &m->mail);
     if (cached.found) {
-        s->is_found = true;
+        s->fetched = FETCHED;
         s->cached = cached.value;
     }
 }
@@ -348,7 +369,8 @@ void on_subscribe(struct conn *c, struct json data, str text)
     struct local_channel *l =
         registry_local(w->node->registry, w->index, c->app->app->id, q.channel);
     if (l && subscriber_find(&c->sub, l, false)) {
-        start_again(c, &q, l);
+        if (conn_may_repeat(c, text, false))
+            start_again(c, &q, l);
     } else if (c->channels + c->step_count >= CONN_CHANNELS_MAX) {
         e = wire_error(WIRE_TOO_MANY_CHANNELS);
         refuse(c, &q, &e);

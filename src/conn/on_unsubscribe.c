@@ -30,6 +30,6 @@ void on_unsubscribe(struct conn *c, struct json data)
         return;
     c->channels--;
     conn_log(c, "unsubscribed", LOG_TEXT("channel", channel));
-    registry_leave(w->node->registry, w->index, &c->sub, (uint32_t)(s - c->sub.list),
-                   app->enable_subscription_count, w->loop.now_ms);
+    struct leave leave = {.app = c->app, .now_ms = w->loop.now_ms};
+    registry_leave(w->node->registry, w->index, &c->sub, (uint32_t)(s - c->sub.list), &leave);
 }

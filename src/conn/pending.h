@@ -14,6 +14,7 @@ enum step_kind {
     STEP_SUBSCRIBE, /* reserved; waits for the cache */
     STEP_AGAIN,     /* a repeated subscribe; waits for its marker */
 };
+enum fetched { FETCHED_NOTHING, FETCHED, FETCH_FAILED };
 struct step {
     struct step *next;
     enum step_kind kind;
@@ -30,7 +31,7 @@ struct step {
     struct local_hold hold; /* STEP_SUBSCRIBE on a cache that answers LATER */
     bool is_held;
     bool has_marker; /* STEP_AGAIN: posted */
-    bool is_found;   /* a cached event was fetched */
+    enum fetched fetched; /* of the cached event */
     str cached;
     struct snapshot snapshot; /* STEP_AGAIN */
 };

@@ -7,6 +7,7 @@ struct frame *frame_create(size_t n)
     struct frame *f = mem_alloc(sizeof *f + n);
     atomic_init(&f->refs, 1);
     f->droppable = false;
+    f->payload = 0;
     f->n = n;
     return f;
 }

@@ -16,7 +16,7 @@ static const struct {
 
 struct wire_error wire_error(enum wire_error_id id)
 {
-    struct wire_error e = {.code = rows[id].code, .type = rows[id].type, .status = rows[id].status};
+    struct wire_error e = {.id = id, .code = rows[id].code, .type = rows[id].type, .status = rows[id].status};
     snprintf(e.text, sizeof e.text, "%s", rows[id].text);
     return e;
 }
@@ -42,7 +42,7 @@ static void mend(char *p)
 
 struct wire_error wire_error_f(enum wire_error_id id, const char *fmt, ...)
 {
-    struct wire_error e = {.code = rows[id].code, .type = rows[id].type, .status = rows[id].status};
+    struct wire_error e = {.id = id, .code = rows[id].code, .type = rows[id].type, .status = rows[id].status};
     char filled[512];
     const char *text = rows[id].text, *hole = strstr(text, "%s");
     CHECK(hole);

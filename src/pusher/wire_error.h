@@ -17,6 +17,7 @@ enum wire_error_id {
     WIRE_ERROR_COUNT
 };
 struct wire_error {
+    enum wire_error_id id;
     int code;         /* WIRE_NULL: JSON null */
     const char *type; /* of pusher:subscription_error, "" if it has no place there */
     int status;

@@ -20,12 +20,16 @@ static struct frame *frame_with(enum ws_opcode opcode, bool rsv1, str payload)
 struct frame *ws_text_frame(str text, bool deflate)
 {
     struct buf small;
-    if (!deflate || text.n < WS_DEFLATE_MIN)
-        return frame_with(WS_OP_TEXT, false, text);
+    struct frame *f;
+    if (!deflate || text.n < WS_DEFLATE_MIN) {
+        f = frame_with(WS_OP_TEXT, false, text);
+        f->payload = (uint32_t)text.n;
+        return f;
+    }
     buf_init(&small, text.n); /* what does not shrink is sent as it is */
     bool shrunk = deflate_message(&small, text, WINDOW_BITS);
-    struct frame *f = shrunk ? frame_with(WS_OP_TEXT, true, buf_str(&small))
-                             : frame_with(WS_OP_TEXT, false, text);
+    f = shrunk ? frame_with(WS_OP_TEXT, true, buf_str(&small)) : frame_with(WS_OP_TEXT, false, text);
+    f->payload = (uint32_t)text.n;
     buf_finish(&small);
     return f;
 }

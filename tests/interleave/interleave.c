@@ -105,6 +105,58 @@ static int64_t clock_now(void *unused)
     return clock_ms;
 }
 
+/* ---- what webhooks are told (webhooks.md §1.2; HOOK-16, HOOK-18) ---- */
+
+static struct {
+    bool occupied, members[USERS];
+    uint32_t count;
+} told[CHANNELS];
+static unsigned long long seen_told;
+
+static int channel_of(str name)
+{
+    for (int i = 0; i < CHANNELS; i++)
+        if (str_eq(name, str_z(names[i])))
+            return i;
+    return -1;
+}
+
+static bool has_members(int channel)
+{
+    bool some = false;
+    for (int user = 0; user < USERS; user++)
+        some |= told[channel].members[user];
+    return some;
+}
+
+/* Under the lock of the channel's partition, so in the order of its changes. */
+static void on_told(void *ctx, struct loop *from, const struct channel_event *e)
+{
+    int channel = channel_of(e->channel);
+    bool came = e->kind == WEBHOOK_CHANNEL_OCCUPIED || e->kind == WEBHOOK_MEMBER_ADDED;
+    (void)ctx;
+    (void)from;
+    seen_told++;
+    if (channel < 0)
+        broken(-1, "a webhook of a channel nobody knows", e->channel);
+    if (e->kind == WEBHOOK_CHANNEL_OCCUPIED || e->kind == WEBHOOK_CHANNEL_VACATED) {
+        if (told[channel].occupied == came)
+            broken(-1, "a webhook says occupied or vacated twice", e->channel);
+        if (has_members(channel))
+            broken(-1, "a webhook says vacated before the members have left", e->channel);
+        told[channel].occupied = came;
+    } else if (e->kind == WEBHOOK_MEMBER_ADDED || e->kind == WEBHOOK_MEMBER_REMOVED) {
+        int user = e->user_id.p[1] - '0';
+        if (told[channel].members[user] == came || !told[channel].occupied)
+            broken(-1, "a webhook says added or removed twice, or of a vacated channel", e->user_id);
+        told[channel].members[user] = came;
+    } else if (e->kind == WEBHOOK_SUBSCRIPTION_COUNT) {
+        if (told[channel].count == e->count || channel == PRESENCE)
+            broken(-1, "a webhook tells a subscription count again", e->channel);
+        told[channel].count = e->count;
+    }
+}
+
 static void node_open(void)
 {
     struct err e;
@@ -114,6 +166,7 @@ static void node_open(void)
     app->secret = arena_str(&app->memory, S("s"));
     app->enabled = app->enable_client_messages = app->enable_user_authentication = true;
     app->enable_watchlist_events = app->enable_subscription_count = true;
+    app->webhook_events = WEBHOOK_SUBSCRIPTION_COUNT * 2 - 1; /* all of them */
     struct app_manager_options apps = {STR("memory"), &app, 1};
     struct cache_options cache = {.driver = STR("memory"), .now_ms = clock_now};
     memset(&node, 0, sizeof node);
@@ -135,6 +188,8 @@ static void node_open(void)
         loops[i] = &threads[i].worker.loop;
     }
     node.registry = registry_create(WORKERS, loops, node.cache, 3600000);
+    memset(told, 0, sizeof told);
+    registry_set_teller(node.registry, on_told, NULL);
 }
 
 static void node_close(void)
@@ -370,14 +425,6 @@ static void cache_answer(void)
 
 /* ---- checking ---- */
 
-static int channel_of(str name)
-{
-    for (int i = 0; i < CHANNELS; i++)
-        if (str_eq(name, str_z(names[i])))
-            return i;
-    return -1;
-}
-
 static int user_of(str id)
 {
     CHECK(id.n == 2 && id.p[0] == 'u');
@@ -532,8 +579,6 @@ static void on_watch(int i, struct json data, str frame)
         broken(i, "a watched user changed to what he was", frame);
     if (total != (c->wants_watch ? USERS : 1))
         broken(i, "a change before the watch-list frame, or the frame without a sign-in", frame);
-    if (c->wants_watch && !now[c->user])
-        broken(i, "who has signed in is not online", frame);
     seen_watched += !c->wants_watch;
     c->is_watching = true;
     c->wants_watch = false;
@@ -678,12 +723,23 @@ static void turn(uint32_t w)
     worker_turn(&threads[w], 0);
 }
 
+static void time_passes(int64_t ms)
+{
+    clock_ms += ms;
+    registry_tick(node.registry, clock_ms);
+}
+
 static void rare_step(int i)
 {
-    if (pick(2))
+    uint32_t kind = pick(4);
+    if (kind < 2) {
+        note("time passes");
+        time_passes(100 + pick(1200));
+    } else if (kind == 2) {
         client_reopen(i);
-    else
+    } else {
         terminate((int)pick(USERS));
+    }
 }
 
 static void step(void)
@@ -702,7 +758,7 @@ static void step(void)
         sign_in(i);
     else if (kind < 20)
         cache_answer();
-    else if (kind < 21)
+    else if (kind < 22)
         rare_step(i);
     else
         turn(pick(WORKERS));
@@ -712,10 +768,10 @@ static void step(void)
 }
 
 /* Until nothing moves any more. */
-static void settle(void)
+static void settle_now(int enough)
 {
     int quiet = 0;
-    for (int round = 0; quiet < 4; round++) {
+    for (int round = 0; quiet < enough; round++) {
         size_t moved = 0;
         CHECK(round < ROUNDS_MAX);
         while (is_slow && cache_scripted_release(node.cache, false))
@@ -725,6 +781,46 @@ static void settle(void)
         for (int i = 0; i < CLIENTS; i++)
             moved += listen_to(i);
         quiet = moved ? 0 : quiet + 1;
+    }
+}
+
+static bool somebody_waits(void)
+{
+    for (int i = 0; i < CLIENTS; i++)
+        if (clients[i].expected_head != clients[i].expected_tail)
+            return true;
+    return false;
+}
+
+/* And until what waits for its time has had it: graces of 3 s, repeats of one a second. */
+static void settle(void)
+{
+    settle_now(4);
+    for (int quiet = 0, second = 0; quiet < 5 && second < 60; second++) {
+        time_passes(1000);
+        settle_now(2);
+        quiet = somebody_waits() ? 0 : quiet + 1;
+    }
+    settle_now(3);
+}
+
+static void told_check(void)
+{
+    for (int channel = 0; channel < CHANNELS; channel++) {
+        uint32_t count = 0;
+        bool members[USERS] = {false};
+        for (int i = 0; i < CLIENTS; i++) {
+            count += clients[i].views[channel].is_subscribed;
+            members[clients[i].user] |= clients[i].views[channel].is_subscribed;
+        }
+        if (told[channel].occupied != (count > 0))
+            broken(-1, count ? "it is occupied, and no webhook says so"
+                             : "it is empty, and no webhook says so",
+                   str_z(names[channel]));
+        if (channel == PRESENCE && memcmp(told[channel].members, members, sizeof members) != 0)
+            broken(-1, "webhooks do not tell who is there", str_z(names[channel]));
+        if (channel != PRESENCE && told[channel].count != count)
+            broken(-1, "webhooks do not tell the subscription count", str_z(names[channel]));
     }
 }
 
@@ -774,6 +870,7 @@ static void truth_check(void)
         for (int user = 0; user < USERS; user++)
             user_check(i, user);
     }
+    told_check();
 }
 
 static void schedule(uint64_t n)
@@ -820,7 +917,8 @@ int main(int argc, char **argv)
     trace_count = 0;
     printf("interleave: %llu schedules of %d steps, seeds from %llu\n", (unsigned long long)count,
            STEPS, (unsigned long long)first);
-    printf("seen: %llu events, %llu cached, %llu misses, %llu members, %llu watched, %llu closes\n",
-           seen_events, seen_cached, seen_misses, seen_members, seen_watched, seen_closes);
+    printf("seen: %llu events, %llu cached, %llu misses, %llu members, %llu watched, %llu closes, "
+           "%llu webhooks\n",
+           seen_events, seen_cached, seen_misses, seen_members, seen_watched, seen_closes, seen_told);
     return 0;
 }

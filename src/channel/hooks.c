@@ -1,0 +1,153 @@
+#include "channel/hooks.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+
+struct hooks *hooks_create(void)
+{
+    return mem_zero(sizeof(struct hooks));
+}
+
+void hooks_destroy(struct hooks *h)
+{
+    for (struct hooks_leaver *l = h->first, *next; l; l = next) {
+        next = l->next;
+        free(l);
+    }
+    free(h->buckets);
+    free(h);
+}
+
+bool hooks_are_idle(const struct hooks *h)
+{
+    return !h->occupied && h->leaver_count == 0;
+}
+
+bool hooks_begin(struct hooks *h)
+{
+    bool is_news = !h->occupied;
+    h->occupied = true;
+    h->vacate_ms = 0;
+    return is_news;
+}
+
+int64_t hooks_empty(struct hooks *h, int64_t now_ms)
+{
+    h->vacate_ms = h->occupied ? now_ms + HOOKS_GRACE_MS : 0;
+    return h->vacate_ms;
+}
+
+bool hooks_vacate(struct hooks *h, int64_t now_ms)
+{
+    if (h->vacate_ms == 0 || h->vacate_ms > now_ms)
+        return false;
+    h->vacate_ms = 0;
+    h->occupied = false;
+    return true;
+}
+
+/* ---- users ---- */
+
+static void buckets_grow(struct hooks *h)
+{
+    uint32_t n = h->bucket_count ? h->bucket_count * 2 : 4;
+    struct hooks_leaver **b = mem_zero(n * sizeof *b);
+    for (struct hooks_leaver *l = h->first; l; l = l->next) {
+        if (l->due_ms == 0)
+            continue; /* returned: in no bucket */
+        l->chain = b[l->hash & (n - 1)];
+        b[l->hash & (n - 1)] = l;
+    }
+    free(h->buckets);
+    h->buckets = b;
+    h->bucket_count = n;
+}
+
+int64_t hooks_user_left(struct hooks *h, str user_id, int64_t now_ms)
+{
+    struct hooks_leaver *l = mem_alloc(sizeof *l + user_id.n);
+    *l = (struct hooks_leaver){.due_ms = now_ms + HOOKS_GRACE_MS,
+                               .hash = hash_bytes(user_id),
+                               .n = (uint32_t)user_id.n};
+    memcpy(l->id, user_id.p, user_id.n);
+    if (h->leaver_count++ >= h->bucket_count)
+        buckets_grow(h);
+    struct hooks_leaver **bucket = &h->buckets[l->hash & (h->bucket_count - 1)];
+    l->chain = *bucket;
+    *bucket = l;
+    *(h->last ? &h->last->next : &h->first) = l;
+    h->last = l;
+    return l->due_ms;
+}
+
+static struct hooks_leaver *leaver_take(struct hooks *h, str user_id)
+{
+    uint64_t hash = hash_bytes(user_id);
+    if (h->leaver_count == 0)
+        return NULL;
+    struct hooks_leaver **at = &h->buckets[hash & (h->bucket_count - 1)];
+    while (*at && !((*at)->hash == hash && str_eq(str_of((*at)->id, (*at)->n), user_id)))
+        at = &(*at)->chain;
+    struct hooks_leaver *l = *at;
+    if (!l)
+        return NULL;
+    *at = l->chain;
+    h->leaver_count--;
+    return l;
+}
+
+/* The list is in the order of time, and who returns is mostly among the last. Marked with due 0
+ * he stays in it until his turn comes. */
+bool hooks_user_came(struct hooks *h, str user_id)
+{
+    struct hooks_leaver *l = leaver_take(h, user_id);
+    if (!l)
+        return true;
+    l->due_ms = 0;
+    return false;
+}
+
+static struct hooks_leaver *list_shift(struct hooks *h)
+{
+    struct hooks_leaver *l = h->first;
+    h->first = l->next;
+    if (!h->first)
+        h->last = NULL;
+    return l;
+}
+
+struct hooks_leaver *hooks_user_gone(struct hooks *h, int64_t now_ms)
+{
+    while (h->first && h->first->due_ms <= now_ms) {
+        struct hooks_leaver *l = list_shift(h);
+        if (l->due_ms) {
+            struct hooks_leaver **at = &h->buckets[l->hash & (h->bucket_count - 1)];
+            while (*at != l)
+                at = &(*at)->chain;
+            *at = l->chain;
+            h->leaver_count--;
+            return l;
+        }
+        free(l); /* he returned */
+    }
+    return NULL;
+}
+
+/* ---- counts ---- */
+
+int64_t hooks_count(struct hooks *h, uint32_t count, int64_t now_ms)
+{
+    if (count == h->counted)
+        return -1;
+    int64_t next_ms = h->counted_ms + HOOKS_COUNT_SLOW_MS;
+    if (count > HOOKS_COUNT_SLOW_ABOVE && h->counted_ms && now_ms < next_ms) {
+        if (h->count_waits)
+            return -1;
+        h->count_waits = true;
+        return next_ms;
+    }
+    h->counted = count;
+    h->counted_ms = now_ms;
+    return 0;
+}

@@ -1,0 +1,58 @@
+/* channel/hooks.h - what the application's back end has been told of a channel.
+ *
+ * The state machine of webhooks.md §1.2 on one record: occupied and vacated alternate, so do added
+ * and removed of each user; what ends is announced after HOOKS_GRACE_MS, unless it returns.
+ *
+ * Nature   pure: the registry calls it under the partition's lock, with the time, and tells and
+ *          sets deadlines as it is answered
+ * Source   webhooks.md §1.2, §1.5; design §4
+ */
+#ifndef CHANNEL_HOOKS_H
+#define CHANNEL_HOOKS_H
+
+#include "base/base.h"
+
+enum { HOOKS_GRACE_MS = 3000, HOOKS_COUNT_SLOW_ABOVE = 100, HOOKS_COUNT_SLOW_MS = 5000 };
+
+struct hooks_leaver { /* a user who has left but is not yet removed */
+    struct hooks_leaver *next, *chain;
+    int64_t due_ms;
+    uint64_t hash;
+    uint32_t n;
+    char id[];
+};
+struct hooks {
+    uint32_t wanted;      /* enum app_webhook_event, by the app's record of the last change */
+    bool occupied;        /* announced */
+    bool count_waits;     /* a deadline is set for it */
+    uint32_t counted;     /* subscription_count last told */
+    int64_t counted_ms;   /* when; 0: never */
+    int64_t vacate_ms;    /* empty since; to be told then; 0: not empty */
+    struct hooks_leaver *first, *last; /* in the order of their deadlines */
+    struct hooks_leaver **buckets;
+    uint32_t bucket_count, leaver_count;
+};
+
+struct hooks *hooks_create(void);
+void hooks_destroy(struct hooks *h);
+/* Nothing is announced that would have to be taken back: the record may go. */
+bool hooks_are_idle(const struct hooks *h);
+
+/* A subscription has begun. True: channel_occupied is to be told. */
+bool hooks_begin(struct hooks *h);
+/* The last one has ended: when channel_vacated is due, or 0 if nobody was told of the channel. */
+int64_t hooks_empty(struct hooks *h, int64_t now_ms);
+/* True, once: channel_vacated is to be told. */
+bool hooks_vacate(struct hooks *h, int64_t now_ms);
+
+/* A user came with his first subscription. True: member_added is to be told. */
+bool hooks_user_came(struct hooks *h, str user_id);
+/* He left with his last one; gives when member_removed is due. */
+int64_t hooks_user_left(struct hooks *h, str user_id, int64_t now_ms);
+/* The next user whose removal is to be told, or NULL; the caller frees it. */
+struct hooks_leaver *hooks_user_gone(struct hooks *h, int64_t now_ms);
+
+/* The count is now `count`. 0: tell it; -1: it was told already; else a deadline to look again. */
+int64_t hooks_count(struct hooks *h, uint32_t count, int64_t now_ms);
+
+#endif
