@@ -3,7 +3,7 @@
 #include "base/utf8.h"
 
 static const struct route routes[] = {
-#define ROUTE(method, path, endpoint, auth, listeners, label)                                       \
+#define ROUTE(method, path, endpoint, auth, listeners, label)                                      \
     {STR(method), STR(path), endpoint, auth, listeners, label},
 #include "api/routes.def"
 #undef ROUTE

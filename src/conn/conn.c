@@ -223,7 +223,9 @@ static void admit(struct conn *c, struct app_answer *a)
         refuse(c, WIRE_APP_UNKNOWN);
     } else {
         c->app = app_table_take(&w->apps, &a->app);
-        if (app_is_fine(c, c->admission->origin) && quotas_taken(c))
+        bool fine = app_is_fine(c, c->admission->origin);
+        admission_free(c);
+        if (fine && quotas_taken(c))
             established(c);
     }
     admission_free(c);

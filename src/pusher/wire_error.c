@@ -14,9 +14,15 @@ static const struct {
 #undef WIRE_ERROR
 };
 
+static struct wire_error row_of(enum wire_error_id id)
+{
+    return (struct wire_error){
+        .id = id, .code = rows[id].code, .type = rows[id].type, .status = rows[id].status};
+}
+
 struct wire_error wire_error(enum wire_error_id id)
 {
-    struct wire_error e = {.id = id, .code = rows[id].code, .type = rows[id].type, .status = rows[id].status};
+    struct wire_error e = row_of(id);
     snprintf(e.text, sizeof e.text, "%s", rows[id].text);
     return e;
 }
@@ -42,7 +48,7 @@ static void mend(char *p)
 
 struct wire_error wire_error_f(enum wire_error_id id, const char *fmt, ...)
 {
-    struct wire_error e = {.id = id, .code = rows[id].code, .type = rows[id].type, .status = rows[id].status};
+    struct wire_error e = row_of(id);
     char filled[512];
     const char *text = rows[id].text, *hole = strstr(text, "%s");
     CHECK(hole);

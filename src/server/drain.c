@@ -1,3 +1,4 @@
+/* server/drain.c - the end: closes WebSockets at an even rate and waits for them. */
 #include <signal.h>
 #include <unistd.h>
 

@@ -1,3 +1,4 @@
+/* server/reload.c - SIGHUP: what can change at run time is put into use, or nothing is. */
 #include <unistd.h>
 
 #include "base/log.h"

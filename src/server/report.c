@@ -1,3 +1,4 @@
+/* server/report.c - values for the metrics output that others hold. */
 #include "server/state.h"
 
 void server_report(void *ctx, struct metrics_report *r)

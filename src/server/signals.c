@@ -1,3 +1,4 @@
+/* server/signals.c - the signals this process waits for. */
 #include <signal.h>
 #include <time.h>
 

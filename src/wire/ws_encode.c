@@ -28,7 +28,7 @@ struct frame *ws_text_frame(str text, bool deflate)
     }
     buf_init(&small, text.n); /* what does not shrink is sent as it is */
     bool shrunk = deflate_message(&small, text, WINDOW_BITS);
-    f = shrunk ? frame_with(WS_OP_TEXT, true, buf_str(&small)) : frame_with(WS_OP_TEXT, false, text);
+    f = frame_with(WS_OP_TEXT, shrunk, shrunk ? buf_str(&small) : text);
     f->payload = (uint32_t)text.n;
     buf_finish(&small);
     return f;

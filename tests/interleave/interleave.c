@@ -148,7 +148,7 @@ static void on_told(void *ctx, struct loop *from, const struct channel_event *e)
     } else if (e->kind == WEBHOOK_MEMBER_ADDED || e->kind == WEBHOOK_MEMBER_REMOVED) {
         int user = e->user_id.p[1] - '0';
         if (told[channel].members[user] == came || !told[channel].occupied)
-            broken(-1, "a webhook says added or removed twice, or of a vacated channel", e->user_id);
+            broken(-1, "a webhook says added or removed twice, or of a vacant one", e->user_id);
         told[channel].members[user] = came;
     } else if (e->kind == WEBHOOK_SUBSCRIPTION_COUNT) {
         if (told[channel].count == e->count || channel == PRESENCE)
@@ -919,6 +919,7 @@ int main(int argc, char **argv)
            STEPS, (unsigned long long)first);
     printf("seen: %llu events, %llu cached, %llu misses, %llu members, %llu watched, %llu closes, "
            "%llu webhooks\n",
-           seen_events, seen_cached, seen_misses, seen_members, seen_watched, seen_closes, seen_told);
+           seen_events, seen_cached, seen_misses, seen_members, seen_watched, seen_closes,
+           seen_told);
     return 0;
 }
