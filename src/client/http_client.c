@@ -14,6 +14,7 @@ enum { KEPT_CONNECTIONS = 256 };
 struct http_client {
     struct loop *loop;
     enum http_reach reach;
+    int64_t fresh_until_ms; /* no kept connection is used: they were judged by another reach */
     CURLM *multi;
     struct alarm timer;
     struct http_call *calls;
@@ -387,6 +388,13 @@ void http_client_destroy(struct http_client **c)
     free(gone);
 }
 
+void http_client_set_reach(struct http_client *c, enum http_reach reach)
+{
+    if (reach != c->reach)
+        c->fresh_until_ms = c->loop->now_ms + (HTTP_IDLE_S + 1) * 1000;
+    c->reach = reach;
+}
+
 /* ---- one request ---- */
 
 static size_t on_head(char *p, size_t size, size_t n, void *ctx)
@@ -480,6 +488,7 @@ static void set_rules(struct http_call *x)
     curl_easy_setopt(x->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(x->easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(x->easy, CURLOPT_MAXAGE_CONN, (long)HTTP_IDLE_S);
+    curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, c->loop->now_ms < c->fresh_until_ms ? 1L : 0L);
     curl_easy_setopt(x->easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
     if (c->ca_file != NULL)
         curl_easy_setopt(x->easy, CURLOPT_CAINFO, c->ca_file);

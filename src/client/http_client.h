@@ -59,6 +59,9 @@ NODISCARD struct http_client *http_client_create(struct loop *loop, enum http_re
  * called from a callback. */
 void http_client_destroy(struct http_client **c);
 
+/* From now on, also for connections that are kept: those of before are not used again. */
+void http_client_set_reach(struct http_client *c, enum http_reach reach);
+
 /* Copies the request. The call is valid until its callback runs.
  * Errors   ERR_INVALID URL, method or header that cannot be sent */
 NODISCARD struct http_call *http_send(struct http_client *c, const struct http_request *request,

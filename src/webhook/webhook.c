@@ -195,6 +195,11 @@ static void warn_at_start(const struct webhooks *w)
         log_warn("webhook", "queue.driver is none: the webhooks of %zu apps are not sent", apps);
 }
 
+static enum http_reach reach_of(const struct webhook_options *opt)
+{
+    return opt->deny_private ? HTTP_PUBLIC : HTTP_HOSTS;
+}
+
 struct webhooks *webhooks_create(struct loop *loop, struct queue *queue, struct app_manager *apps,
                                  const struct webhook_options *opt, struct err *e)
 {
@@ -209,7 +214,7 @@ struct webhooks *webhooks_create(struct loop *loop, struct queue *queue, struct 
     w->told_full_ms = INT64_MIN / 2;
     crypto_random(random, sizeof random);
     crypto_hex(random, sizeof random, w->process);
-    w->http = http_client_create(loop, opt->deny_private ? HTTP_PUBLIC : HTTP_HOSTS, e);
+    w->http = http_client_create(loop, reach_of(opt), e);
     if (w->http == NULL) {
         free(w);
         return NULL;
@@ -225,6 +230,7 @@ struct webhooks *webhooks_create(struct loop *loop, struct queue *queue, struct 
 void webhooks_configure(struct webhooks *w, const struct webhook_options *opt)
 {
     w->opt = *opt;
+    http_client_set_reach(w->http, reach_of(opt));
 }
 
 bool webhooks_flushed(struct webhooks *w)

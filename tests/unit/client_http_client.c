@@ -265,6 +265,25 @@ static void cuts_and_gives_up(void **state)
     finish();
 }
 
+/* A connection that was opened under another reach is not used again. */
+static void reach_changes(void **state)
+{
+    (void)state;
+    begin();
+    t.say = (struct stub_answer){200, NULL, "x", 0};
+    request("POST", S("x"), 10000);
+    wait_answers(1);
+    http_client_set_reach(t.client, HTTP_PUBLIC);
+    request("POST", S("x"), 10000);
+    wait_answers(2);
+    assert_int_equal(t.kind, ERR_UNAVAILABLE);
+    http_client_set_reach(t.client, HTTP_HOSTS);
+    request("POST", S("x"), 10000);
+    wait_answers(3);
+    assert_int_equal(t.status, 200);
+    finish();
+}
+
 static void cancels(void **state)
 {
     (void)state;
@@ -308,6 +327,7 @@ int main(void)
                                        cmocka_unit_test(urls),
                                        cmocka_unit_test(sends_and_reuses),
                                        cmocka_unit_test(cuts_and_gives_up),
+                                       cmocka_unit_test(reach_changes),
                                        cmocka_unit_test(cancels),
                                        cmocka_unit_test(refuses_what_cannot_be_sent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
