@@ -1,5 +1,6 @@
 // tests/examples/chat.test.mjs - two people in the chat example, in a real browser: they see each
-// other, see each other type, talk and leave (CL-2, the browser half). Nothing waits for time; every wait is for a sight.
+// other, see each other type, talk and leave (CL-2, the browser half). Nothing waits for time; every
+// wait is for a sight.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
