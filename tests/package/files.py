@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tests/package/files.py [--copy DIR] [SOCKUDO] - do the files of packaging agree with each other?
 
-Debian: versions, build dependencies, and the unit's sandbox, line by line (SEC-30). Docker: every
+Debian: versions, build dependencies, and the unit's sandbox, line by line. Docker: every
 COPY has a source that .dockerignore lets pass. Kubernetes: names, ports and probes are those of the
 configuration, which SOCKUDO (the program, if given) has to accept. --copy instead writes what
 "docker build" would send: git's files without those of .dockerignore.

@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
 """tests/package/installed.py DEB - installs the package, serves, reloads, stops, purges.
 
-Runs inside the system that system.sh makes, never on a machine that somebody needs.
+Runs inside the system that system.sh makes, never on a machine that somebody needs. Of item 30 in
+security.md §7 it shows TLS, reload and stop under the unit; not webhooks, brokers and io_uring.
 """
+import hashlib
+import hmac
+import http.client
 import json
 import os
 import secrets
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -175,21 +181,48 @@ def check_service_start():
     expect(service("UnitFileState") == "enabled", "and after a reboot")
     expect(service("Type") == "notify" and service("WatchdogUSec") == "30s", "notify, watchdog")
     ours = [a for a in listeners() if int(a.split(":")[1], 16) in (PORT, METRICS)]
-    expect(ours and all(a.startswith("0100007F:") for a in ours), "listens on loopback alone", ours)
+    expect(len(set(ours)) == 2 and all(a.startswith("0100007F:") for a in ours),
+           "server and metrics listen on loopback alone", ours)
+    expect("sockudo_" in get(METRICS, "/metrics")[1], "metrics can be scraped")
     event = first_event(connect("demo-key"))
     expect("4001" in event, "without an app everybody is refused", event)
     check_sandbox(main_pid())
 
 
+def journal():
+    return run("journalctl", "-n", "20", "--no-pager")[1]
+
+
+def publish(secret):
+    """A signed POST /apps/1/events; status and body."""
+    body = '{"name":"headline","channels":["news"],"data":"hello"}'
+    query = "auth_key=shop&auth_timestamp=%d&auth_version=1.0&body_md5=%s" % (
+        time.time(), hashlib.md5(body.encode()).hexdigest())
+    text = "POST\n/apps/1/events\n" + query
+    sign = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    to = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+    to.request("POST", "/apps/1/events?%s&auth_signature=%s" % (query, sign), body,
+               {"Content-Type": "application/json"})
+    answer = to.getresponse()
+    return answer.status, answer.read().decode()
+
+
 def check_service_app():
+    secret = secrets.token_hex(16)
     with open(ENV, "a", encoding="utf-8") as f:
         f.write("SOCKUDO_DEFAULT_APP_ID=1\nSOCKUDO_DEFAULT_APP_KEY=shop\n"
-                "SOCKUDO_DEFAULT_APP_SECRET=%s\n" % secrets.token_hex(16))
+                "SOCKUDO_DEFAULT_APP_SECRET=%s\n" % secret)
     code, said = run("systemctl", "restart", "sockudo")
     expect(code == 0, "restart", said)
     client = connect("shop")
     event = first_event(client)
     expect("connection_established" in event, "the app of /etc/sockudo/env", event)
+    client.send_text('{"event":"pusher:subscribe","data":{"channel":"news"}}')
+    event = first_event(client)
+    expect("subscription_succeeded" in event, "a client subscribes", event)
+    answer = publish(secret)
+    event = first_event(client)
+    expect(answer[0] == 200 and "headline" in event, "a back end publishes to it", (answer, event))
     return client
 
 
@@ -211,19 +244,64 @@ def check_reload(client):
     client.wire.close()
 
 
-def check_watchdog():
+def with_drop_in(lines, check):
     os.makedirs(os.path.dirname(DROP_IN), exist_ok=True)
     with open(DROP_IN, "w", encoding="ascii") as f:
-        f.write("[Service]\nWatchdogSec=1\nRestartSec=0\n")
+        f.write("[Service]\n" + lines)
+    run("systemctl", "daemon-reload")
+    code, said = run("systemctl", "restart", "sockudo")
+    expect(code == 0, "restart with a drop-in", said + journal())
+    check()
+    os.remove(DROP_IN)
     run("systemctl", "daemon-reload")
     run("systemctl", "restart", "sockudo")
+
+
+def check_watchdog():
     pid = main_pid()
     os.kill(pid, signal.SIGSTOP)
     expect(until(lambda: main_pid() not in (0, pid) and service("ActiveState") == "active"),
            "a server that hangs is replaced (watchdog)", service("Result"))
-    os.remove(DROP_IN)
-    run("systemctl", "daemon-reload")
-    run("systemctl", "restart", "sockudo")
+
+
+def get(port, path):
+    """Status and body."""
+    to = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    to.request("GET", path)
+    answer = to.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def tls_answer():
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    to = http.client.HTTPSConnection("127.0.0.1", PORT, timeout=10, context=context)
+    to.request("GET", "/live")
+    return to.getresponse().status
+
+
+def check_tls():
+    expect(tls_answer() == 200, "TLS with a key that a group may read")
+    code, said = run("systemctl", "reload", "sockudo")
+    expect(code == 0 and tls_answer() == 200, "TLS after a reload", said + journal())
+
+
+def check_low_port():
+    expect(get(80, "/live")[0] == 200, "port 80 by one capability")
+
+
+def check_drop_ins():
+    with_drop_in("WatchdogSec=1\nRestartSec=0\n", check_watchdog)
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        "-days", "1", "-subj", "/CN=localhost", "-keyout", "/run/key.pem", "-out", "/run/cert.pem")
+    shutil.chown("/run/key.pem", "root", "daemon")
+    os.chmod("/run/key.pem", 0o640)
+    with_drop_in("SupplementaryGroups=daemon\nEnvironment=SSL_ENABLED=true\n"
+                 "Environment=SSL_CERT_PATH=/run/cert.pem SSL_KEY_PATH=/run/key.pem\n", check_tls)
+    with_drop_in("AmbientCapabilities=CAP_NET_BIND_SERVICE\n"
+                 "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nPrivateUsers=no\n"
+                 "Environment=PORT=80\n", check_low_port)
 
 
 def check_service_stop():
@@ -240,7 +318,7 @@ def check_service():
     check_service_start()
     client = check_service_app()
     check_reload(client)
-    check_watchdog()
+    check_drop_ins()
     check_service_stop()
 
 

@@ -45,6 +45,7 @@ enter() {
     cd /
     umount -l /old
     rmdir /old
+    mount --make-rshared / # as a container's manager has to: credentials are mounted
 }
 clean="env -i container=overlay LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 dropped=-sys_module,-sys_time,-sys_rawio,-sys_boot,-mknod,-syslog
