@@ -298,20 +298,48 @@ bool config_read_app(struct loading *l, const struct value *v, struct app **out)
     return *out != NULL;
 }
 
-bool config_add_app(struct loading *l, struct app *a)
+void config_add_app(struct loading *l, struct app *a)
 {
     struct config *c = l->c;
-    for (size_t i = 0; i < c->app_count; i++)
-        if (str_eq(c->apps[i]->id, a->id) || str_eq(c->apps[i]->key, a->key)) {
-            bool same_id = str_eq(c->apps[i]->id, a->id);
-            config_fail(l, "app_manager.array.apps: two apps have the %s \"%.*s\"",
-                        same_id ? "id" : "key", FMT(same_id ? a->id : a->key));
-            app_unref(&a);
-            return false;
-        }
     c->apps = mem_resize(c->apps, (c->app_count + 1) * sizeof *c->apps);
     c->apps[c->app_count++] = a;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return str_cmp((*(struct app *const *)a)->id, (*(struct app *const *)b)->id);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return str_cmp((*(struct app *const *)a)->key, (*(struct app *const *)b)->key);
+}
+
+static bool check_twice(struct loading *l, struct app **sorted, const char *what,
+                        int (*compare)(const void *, const void *))
+{
+    size_t n = l->c->app_count;
+    qsort(sorted, n, sizeof(struct app *), compare);
+    for (size_t i = 1; i < n; i++)
+        if (compare(&sorted[i - 1], &sorted[i]) == 0) {
+            str name = compare == by_id ? sorted[i]->id : sorted[i]->key;
+            return config_fail(l, "app_manager.array.apps: two apps have the %s \"%.*s\"", what,
+                               FMT(name));
+        }
     return true;
+}
+
+/* CFG-54 */
+static bool check_unique(struct loading *l)
+{
+    size_t n = l->c->app_count;
+    if (n < 2)
+        return true;
+    struct app **sorted = mem_alloc(n * sizeof *sorted);
+    memcpy(sorted, l->c->apps, n * sizeof *sorted);
+    bool ok = check_twice(l, sorted, "id", by_id) && check_twice(l, sorted, "key", by_key);
+    free(sorted);
+    return ok;
 }
 
 bool config_read_apps(struct loading *l)
@@ -324,8 +352,9 @@ bool config_read_apps(struct loading *l)
                               CONFIG_APPS_MAX);
     for (const struct value *v = list->first; v != NULL; v = v->next) {
         struct app *a;
-        if (!config_read_app(l, v, &a) || !config_add_app(l, a))
+        if (!config_read_app(l, v, &a))
             return false;
+        config_add_app(l, a);
     }
-    return true;
+    return check_unique(l);
 }

@@ -103,7 +103,7 @@ NODISCARD bool config_read_app(struct loading *l, const struct value *v, struct 
 NODISCARD bool config_read_webhooks(struct loading *l, struct app *a, const struct value *list);
 NODISCARD bool config_bootstrap(struct loading *l);
 void config_app_limits(struct loading *l, struct app *a, uint32_t written);
-bool config_add_app(struct loading *l, struct app *a);
+void config_add_app(struct loading *l, struct app *a);
 
 /* tls.c */
 NODISCARD bool config_read_tls(struct loading *l);
