@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "api/cors.h"
+#include "api/count.h"
 #include "api/limit.h"
 #include "base/json.h"
 
@@ -47,6 +48,7 @@ void answer(struct request *q, int status, str content_type, str body, str more)
     stream_send(q->stream, f);
     frame_unref(f);
     buf_finish(&head);
+    count_answer(q, status, body.n);
 }
 
 void answer_json(struct request *q, str body)

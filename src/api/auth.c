@@ -1,13 +1,29 @@
 #include "api/auth.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/answer.h"
+#include "api/count.h"
 #include "api/route.h"
 #include "base/log.h"
 #include "base/utf8.h"
 
 enum { WINDOW_S = 600 };
+
+static void refuse(struct request *q, enum label_auth_reason reason, const char *fmt, ...)
+    PRINTF(3, 4);
+static void refuse(struct request *q, enum label_auth_reason reason, const char *fmt, ...)
+{
+    char text[128];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    count_refusal(reason);
+    answer_error(q, 401, "auth_failed", "%s", text);
+}
 
 /* Missing, empty or given twice. */
 static bool is_single(const struct request *q, str name)
@@ -28,7 +44,7 @@ static bool params_are_there(struct request *q)
                                 STR("auth_signature")};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (!is_single(q, names[i])) {
-            answer_error(q, 401, "auth_failed", "%.*s is missing", FMT(names[i]));
+            refuse(q, label_auth_reason_MISSING, "%.*s is missing", FMT(names[i]));
             return false;
         }
     return true;
@@ -40,14 +56,14 @@ static bool timestamp_is_fine(struct request *q)
     int64_t now = q->worker->node->wall_s();
     str text = request_param(q, S("auth_timestamp"));
     if (text.n > 12 || !str_u64(text, UINT64_MAX, &then)) {
-        answer_error(q, 401, "auth_failed", "Invalid auth_timestamp format");
+        refuse(q, label_auth_reason_TIMESTAMP, "Invalid auth_timestamp format");
         return false;
     }
     int64_t off = now - (int64_t)then;
     if (off > WINDOW_S || off < -WINDOW_S) {
         log_limited(LOG_WARN, "api", "request refused: its auth_timestamp is %lld s off",
                     (long long)-off);
-        answer_error(q, 401, "auth_failed", "Timestamp expired or too far in the future");
+        refuse(q, label_auth_reason_TIMESTAMP, "Timestamp expired or too far in the future");
         return false;
     }
     return true;
@@ -57,16 +73,20 @@ static void signature_check(struct request *q)
 {
     const struct app *app = q->app->app;
     if (!crypto_equal(request_param(q, S("auth_key")), app->key))
-        answer_error(q, 401, "auth_failed", "Unknown auth_key");
+        refuse(q, label_auth_reason_KEY, "Unknown auth_key");
     else if (!str_eq(request_param(q, S("auth_version")), S("1.0")))
-        answer_error(q, 401, "auth_failed", "Version not supported");
+        refuse(q, label_auth_reason_VERSION, "Version not supported");
     else if (!timestamp_is_fine(q))
         return;
     else if (!api_sign_check(q->app->hmac, q->head.method, q->head.path, q->head.query,
                              request_param(q, S("auth_signature"))))
-        answer_error(q, 401, "auth_failed", "Invalid API signature");
-    else if (!app->enabled)
-        answer_error(q, 403, "forbidden", "Application disabled");
+        refuse(q, label_auth_reason_SIGNATURE, "Invalid API signature");
+    else
+        q->is_authentic = true;
+    if (!q->is_authentic || app->enabled)
+        return;
+    count_refusal(label_auth_reason_DISABLED);
+    answer_error(q, 403, "forbidden", "Application disabled");
 }
 
 static void app_found(struct request *q, struct app_answer *a)
@@ -75,9 +95,10 @@ static void app_found(struct request *q, struct app_answer *a)
         app_unref(&a->app);
         answer_error(q, 503, "service_unavailable", "Application lookup failed");
     } else if (!a->found && q->route->auth == SIGNED_APP_KEY) {
-        answer_error(q, 401, "auth_failed", "Unknown auth_key");
+        refuse(q, label_auth_reason_UNKNOWN_APP, "Unknown auth_key");
     } else if (!a->found) {
         str id = utf8_cut(q->segments[1], APP_NAME_MAX);
+        count_refusal(label_auth_reason_UNKNOWN_APP);
         answer_error(q, 404, "app_not_found", "Application not found: %.*s", FMT(id));
     } else {
         q->app = app_table_take(&q->worker->apps, &a->app);
@@ -122,14 +143,16 @@ bool auth_body(struct request *q)
     str sent = request_param(q, S("body_md5"));
     if (!sent.p && q->body.n == 0)
         return true;
+    q->is_authentic = false;
     if (!sent.p) {
-        answer_error(q, 401, "auth_failed", "body_md5 is required for a request with a body");
+        refuse(q, label_auth_reason_MD5, "body_md5 is required for a request with a body");
         return false;
     }
     crypto_md5(q->body, md5);
     crypto_hex(md5, sizeof md5, hex);
-    if (str_eq_nocase(sent, str_of(hex, sizeof hex)))
+    q->is_authentic = str_eq_nocase(sent, str_of(hex, sizeof hex));
+    if (q->is_authentic)
         return true;
-    answer_error(q, 401, "auth_failed", "body_md5 mismatch");
+    refuse(q, label_auth_reason_MD5, "body_md5 mismatch");
     return false;
 }

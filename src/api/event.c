@@ -2,7 +2,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/hash.h"
 #include "base/utf8.h"
@@ -231,15 +230,13 @@ bool event_is_blocked(struct request *q, const struct event *e)
 void event_send(struct request *q, const struct event *e)
 {
     struct frame *data = e->channel_count > 1 ? frame_of(e->data) : NULL;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
     for (size_t i = 0; i < e->channel_count; i++) {
         str app = q->app->app->id, channel = e->channels[i];
         struct message *m =
             data ? message_create_shared(app, channel, e->name, data, MESSAGE_HTTP)
                  : message_create(app, channel, e->name, e->data, S(""), MESSAGE_HTTP);
         m->exclude = e->exclude;
-        m->received_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+        m->received_ns = q->complete_ns;
         registry_publish(q->worker->node->registry, &q->worker->loop, m);
     }
     if (data)

@@ -1,6 +1,7 @@
 #include "api/http.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "api/answer.h"
 #include "api/auth.h"
@@ -99,6 +100,8 @@ static void request_end(struct stream *s)
     q->segment_count = q->param_count = 0;
     q->app = NULL;
     q->route = NULL;
+    q->complete_ns = 0;
+    q->is_authentic = false;
     q->body = S("");
     q->is_kept = q->is_waiting = q->is_answered = q->must_close = q->has_unread = false;
     q->is_counted = false;
@@ -139,6 +142,9 @@ static void body_skip(struct stream *s)
 static void act(struct stream *s)
 {
     struct request *q = &state_of(s)->request;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    q->complete_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     if (q->route->auth == UNSIGNED || auth_body(q))
         q->route->endpoint(q);
     if (s->user != &http_user)

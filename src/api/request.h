@@ -31,6 +31,8 @@ struct request {
     struct api_param *params;
     size_t param_count;
     struct app_entry *app;            /* of signed routes */
+    int64_t complete_ns;              /* its last byte was read; 0: it was answered before */
+    bool is_authentic;                /* it was signed with the app's secret */
     void (*go_on)(struct request *q); /* when the app store has answered late */
     struct client_address peer;       /* of the connection, if has_peer (api/limit.h) */
     struct rate_answer rate;          /* if is_counted */

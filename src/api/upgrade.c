@@ -1,5 +1,6 @@
 /* GET /app/{key}: from HTTP to WebSocket. Source: websocket-protocol.md §1.1, §1.3, §1.4 */
 #include "api/answer.h"
+#include "api/count.h"
 #include "api/http.h"
 #include "api/route.h"
 #include "wire/ws_handshake.h"
@@ -25,6 +26,7 @@ void endpoint_upgrade(struct request *q)
     stream_send(q->stream, f);
     frame_unref(f);
     buf_finish(&b);
+    count_answer(q, 101, 0);
     struct upgrade u = {
         .key = q->segments[1],
         .query = q->head.query,

@@ -322,23 +322,6 @@ static void say_notes(struct loading *l)
                               FMT(config_options[i].path));
 }
 
-static bool block_written(const struct loading *l, str prefix)
-{
-    for (size_t i = 0; i < OPTION_COUNT; i++)
-        if (str_starts(config_options[i].path, prefix) && is_written(l, (enum option)i))
-            return true;
-    return false;
-}
-
-/* Areas of the specification that this build does not serve: one line each if somebody asked. */
-static void say_unserved_areas(struct loading *l)
-{
-    if (option(l, OPT_metrics_enabled)->b && block_written(l, S("metrics.")))
-        config_say(l, SAY_WARN, "\"metrics\" is set, but this build serves no metrics");
-    if (some_webhook(l->c))
-        config_say(l, SAY_WARN, "webhooks are set, but this build sends none");
-}
-
 static void say_combinations(struct loading *l)
 {
     struct config *c = l->c;
@@ -359,7 +342,6 @@ bool config_validate(struct loading *l)
     clamp(l, OPT_queue_sqs_max_messages, 1, 10);
     clamp(l, OPT_queue_sqs_wait_time_seconds, 0, 20);
     say_notes(l);
-    say_unserved_areas(l);
     say_combinations(l);
     return true;
 }

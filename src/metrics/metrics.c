@@ -103,7 +103,8 @@ void metrics_sample(struct metrics_histogram *h, double ms)
 
 static int by_id(const void *a, const void *b)
 {
-    return str_cmp(((const struct metrics_app_row *)a)->id, ((const struct metrics_app_row *)b)->id);
+    return str_cmp(((const struct metrics_app_row *)a)->id,
+                   ((const struct metrics_app_row *)b)->id);
 }
 
 static void row_add(struct metrics_blocks *b, str id, bool is_known)

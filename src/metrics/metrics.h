@@ -18,7 +18,9 @@
 
 #include "base/buf.h"
 
-#define LABEL(name) enum label_##name {
+#define LABEL(name)                                                                                \
+    enum label_##name                                                                              \
+    {
 #define VALUE(label, id, text) label_##label##_##id,
 #define END(name)                                                                                  \
     label_##name##_COUNT                                                                           \
@@ -114,6 +116,9 @@ uint64_t metrics_sum_app(str app_id, size_t cell_offset);
     metrics_sum_app(app_id, offsetof(struct metrics_app_cells, cell))
 uint64_t metrics_sum_node(size_t cell_offset);
 #define METRICS_SUM_NODE(cell) metrics_sum_node(offsetof(struct metrics_node_cells, cell))
+
+/* Which value of a label this text is; 0 if none. */
+unsigned metrics_label_find(const char *label, str value);
 
 /* ---- output ---- */
 

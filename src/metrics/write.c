@@ -36,28 +36,53 @@ struct row {
     size_t offset;
     struct label labels[3];
 };
-#define L(name) {#name, values_##name, label_##name##_COUNT}
+#define L(name)                                                                                    \
+    {                                                                                              \
+#name, values_##name, label_##name##_COUNT                                                 \
+    }
+
+#define LABEL(name) L(name),
+#define VALUE(label, id, text)
+#define END(name)
+static const struct label all_labels[] = {
+#include "metrics/labels.def"
+};
 
 /* The label of queue_depth is called driver, that of http_auth_failures reason, and so on. */
 static const struct {
     const char *list, *name;
 } shown_names[] = {
-    {"queue_driver", "driver"},    {"auth_reason", "reason"},      {"webhook_event", "event"},
-    {"drop_reason", "reason"},     {"message_reason", "reason"},   {"nats_event", "event"},
+    {"queue_driver", "driver"},     {"auth_reason", "reason"},          {"webhook_event", "event"},
+    {"drop_reason", "reason"},      {"message_reason", "reason"},       {"nats_event", "event"},
     {"app_cache_result", "result"}, {"channel_cache_result", "result"},
 };
 
 static const struct row rows[] = {
 #define APP(id, name, type, label, help)                                                           \
-    {name, help, KIND_APP, TYPE_##type, FRONT_APP, offsetof(struct metrics_app_cells, id),         \
+    {name,                                                                                         \
+     help,                                                                                         \
+     KIND_APP,                                                                                     \
+     TYPE_##type,                                                                                  \
+     FRONT_APP,                                                                                    \
+     offsetof(struct metrics_app_cells, id),                                                       \
      {L(label), L(none), L(none)}},
 #define SHARE(id, name, type, a, b, help)                                                          \
-    {name, help, KIND_SHARE, TYPE_##type, FRONT_APP, offsetof(struct metrics_share_cells, id),     \
+    {name,                                                                                         \
+     help,                                                                                         \
+     KIND_SHARE,                                                                                   \
+     TYPE_##type,                                                                                  \
+     FRONT_APP,                                                                                    \
+     offsetof(struct metrics_share_cells, id),                                                     \
      {L(a), L(b), L(none)}},
 #define ZERO(id, name, type, help)                                                                 \
     {name, help, KIND_ZERO, TYPE_##type, FRONT_APP, 0, {L(none), L(none), L(none)}},
 #define NODE(id, name, type, front, a, b, c, help)                                                 \
-    {name, help, KIND_NODE, TYPE_##type, FRONT_##front, offsetof(struct metrics_node_cells, id),   \
+    {name,                                                                                         \
+     help,                                                                                         \
+     KIND_NODE,                                                                                    \
+     TYPE_##type,                                                                                  \
+     FRONT_##front,                                                                                \
+     offsetof(struct metrics_node_cells, id),                                                      \
      {L(a), L(b), L(c)}},
 #define READ(id, name, type, front, a, b, c, help)                                                 \
     {name, help, KIND_READ, TYPE_##type, FRONT_##front, 0, {L(a), L(b), L(c)}},
@@ -75,6 +100,15 @@ static const char *shown_name(const char *list)
 static bool has_label(const struct label *l)
 {
     return strcmp(l->name, "none") != 0;
+}
+
+unsigned metrics_label_find(const char *label, str value)
+{
+    for (size_t i = 0; i < COUNT_OF(all_labels); i++)
+        for (unsigned v = 0; strcmp(all_labels[i].name, label) == 0 && v < all_labels[i].count; v++)
+            if (str_eq(str_z(all_labels[i].values[v]), value))
+                return v;
+    return 0;
 }
 
 /* ---- gathered values ---- */
@@ -378,10 +412,10 @@ void metrics_write(struct buf *b, const struct metrics_format *f)
         families[n++] = (struct family){
             .name = str_z(arena_printf(&names, "%.*s%s", FMT(f->prefix), rows[i].name)),
             .row = &rows[i]};
-    families[n++] = (struct family){
-        .name = str_z(arena_printf(&names, "%.*sbuild_info", FMT(f->prefix))),
-        .help = "Version and commit of this build",
-        .type = "gauge"};
+    families[n++] =
+        (struct family){.name = str_z(arena_printf(&names, "%.*sbuild_info", FMT(f->prefix))),
+                        .help = "Version and commit of this build",
+                        .type = "gauge"};
     qsort(families, n, sizeof *families, by_name);
     metrics_blocks_take(&w.blocks);
     if (f->read)

@@ -35,6 +35,16 @@ static int64_t spread_of(const struct server *s, int64_t grace)
     return sockets < longest ? sockets : longest;
 }
 
+static void look(void)
+{
+    int sig = server_signal(DRAIN_LOOK_MS);
+    if (sig != SIGTERM && sig != SIGINT)
+        return;
+    log_warn("server", "second signal, leaving at once");
+    log_stop();
+    _exit(1);
+}
+
 void server_drain(struct server *s)
 {
     int64_t grace = s->node.settings->shutdown_grace_ms;
@@ -44,12 +54,9 @@ void server_drain(struct server *s)
     log_info("server", "shutting down, %u sockets", sockets_live(s));
     for (uint16_t i = 0; i < s->node.worker_count; i++)
         worker_drain(&s->threads[i], spread);
-    while (sockets_draining(s) > 0 && loop_clock_monotonic(NULL) < end) {
-        int sig = server_signal(DRAIN_LOOK_MS);
-        if (sig == SIGTERM || sig == SIGINT) {
-            log_warn("server", "second signal, leaving at once");
-            log_stop();
-            _exit(1);
-        }
-    }
+    while (sockets_draining(s) > 0 && loop_clock_monotonic(NULL) < end)
+        look();
+    service_flush(&s->service);
+    while (!atomic_load(&s->service.is_flushed) && loop_clock_monotonic(NULL) < end)
+        look();
 }

@@ -17,6 +17,8 @@ static void use_settings(struct server *s)
     for (uint16_t i = 0; i < s->node.worker_count; i++)
         worker_use_settings(&s->threads[i], s->node.settings);
     worker_use_settings(&s->service.thread, s->node.settings);
+    service_use_config(&s->service, s->config);
+    registry_set_lease(s->node.registry, (int64_t)s->config->presence.ungraceful_timeout_s * 1000);
 }
 
 static bool use_apps(struct server *s, const struct config *fresh, struct err *e)

@@ -84,7 +84,8 @@ static bool workers_open(struct server *s, const struct config *c, struct err *e
     s->has_service = true;
     s->node.registry =
         registry_create(n, s->loops, s->node.cache, (int64_t)c->channel_cache_ttl_s * 1000);
-    return true;
+    registry_set_lease(s->node.registry, (int64_t)c->presence.ungraceful_timeout_s * 1000);
+    return service_open_webhooks(&s->service, c, e);
 }
 
 static bool listeners_open(struct server *s, const struct config *c, struct err *e)
@@ -148,6 +149,7 @@ static void metrics_listen(struct server *s, const struct config *c)
         log_warn("server", "no metrics: %s", e.text);
         return;
     }
+    s->queue_driver = arena_str(&s->memory, c->queue_driver);
     s->metrics = (struct metrics_format){
         .prefix = arena_str(&s->memory, c->metrics.prefix),
         .port = c->metrics.port ? c->metrics.port : sock_port(fd),
@@ -273,8 +275,10 @@ void server_destroy(struct server **ps)
         return;
     for (uint16_t i = 0; i < s->worker_count; i++)
         worker_stop(&s->threads[i]);
-    if (s->has_service)
+    if (s->has_service) {
         service_stop(&s->service);
+        service_close_webhooks(&s->service);
+    }
     for (uint16_t i = 0; i < s->worker_count; i++)
         worker_close_streams(&s->threads[i]);
     if (s->has_service)
