@@ -1,7 +1,7 @@
 #!/bin/sh
 # scripts/test.sh - everything: builds, unit and talk tests under ASan and UBSan, real clients,
 # webhooks, the examples in a browser, proxies in front, Autobahn if it is there, fuzz smoke, lint,
-# docs, and # what the checklists still miss.
+# docs, and what the checklists still miss.
 set -u
 cd "$(dirname "$0")/.."
 scripts/install.sh test || exit 1

@@ -60,6 +60,7 @@ static void refuses_what_one_lacks(void **state)
     assert_false(compiles(text));
 }
 
+/* HOOK-31 */
 static void hook31_finds_anywhere(void **state)
 {
     (void)state;
@@ -70,6 +71,7 @@ static void hook31_finds_anywhere(void **state)
     assert_true(matches("", "anything"));
 }
 
+/* HOOK-31 */
 static void hook31_is_bounded(void **state)
 {
     (void)state;

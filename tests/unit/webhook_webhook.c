@@ -233,6 +233,7 @@ static str job_id(size_t request)
 
 /* ---- requests ---- */
 
+/* HOOK-1 */
 static void hook1_worked_examples(void **state)
 {
     (void)state;
@@ -278,6 +279,7 @@ static void hook1_worked_examples(void **state)
     finish();
 }
 
+/* HOOK-6 */
 static void hook6_keeps_text_readable(void **state)
 {
     (void)state;
@@ -302,6 +304,7 @@ static void hook6_keeps_text_readable(void **state)
     finish();
 }
 
+/* HOOK-4, HOOK-9 */
 static void hook4_hook9_headers_and_urls(void **state)
 {
     (void)state;
@@ -338,6 +341,7 @@ static void hook4_hook9_headers_and_urls(void **state)
     finish();
 }
 
+/* HOOK-11 */
 static void hook11_redirects(void **state)
 {
     (void)state;
@@ -385,6 +389,7 @@ static void hook11_redirects(void **state)
     finish();
 }
 
+/* HOOK-12 */
 static void hook12_endless_answers(void **state)
 {
     (void)state;
@@ -449,6 +454,7 @@ static void sec24_private_addresses(void **state)
 
 /* ---- selection ---- */
 
+/* HOOK-28, HOOK-29 */
 static void hook28_hook29_each_gets_its_own(void **state)
 {
     (void)state;
@@ -476,6 +482,7 @@ static void hook28_hook29_each_gets_its_own(void **state)
     finish();
 }
 
+/* HOOK-30 */
 static void hook30_filters(void **state)
 {
     (void)state;
@@ -503,6 +510,7 @@ static void hook30_filters(void **state)
     finish();
 }
 
+/* HOOK-32 */
 static void hook32_no_job_for_nobody(void **state)
 {
     (void)state;
@@ -525,6 +533,7 @@ static void hook32_no_job_for_nobody(void **state)
     finish();
 }
 
+/* HOOK-33 */
 static void hook33_reads_the_record_when_it_runs(void **state)
 {
     (void)state;
@@ -583,6 +592,7 @@ static size_t requests_for(struct webhook_options opt, int events)
     return count;
 }
 
+/* HOOK-34 */
 static void hook34_batch_sizes(void **state)
 {
     (void)state;
@@ -615,6 +625,7 @@ static void hook35_waits_its_time(void **state)
     finish();
 }
 
+/* HOOK-36, HOOK-37 */
 static void hook36_hook37_apart(void **state)
 {
     (void)state;
@@ -649,6 +660,7 @@ static void hook36_hook37_apart(void **state)
     finish();
 }
 
+/* HOOK-24 */
 static void hook24_cache_misses(void **state)
 {
     (void)state;
@@ -673,6 +685,7 @@ static void hook24_cache_misses(void **state)
     finish();
 }
 
+/* HOOK-38 */
 static void hook38_end_flushes(void **state)
 {
     (void)state;
@@ -735,6 +748,7 @@ static void bounded_and_never_stuck(void **state)
 
 /* ---- delivery ---- */
 
+/* HOOK-39 */
 static void hook39_three_attempts(void **state)
 {
     (void)state;
@@ -769,6 +783,7 @@ static void hook39_three_attempts(void **state)
     finish();
 }
 
+/* HOOK-40 */
 static void hook40_final_and_postponed(void **state)
 {
     (void)state;
@@ -798,6 +813,7 @@ static void hook40_final_and_postponed(void **state)
     finish();
 }
 
+/* HOOK-41 */
 static void hook41_budget_ends(void **state)
 {
     (void)state;
@@ -824,6 +840,7 @@ static void hook41_budget_ends(void **state)
     finish();
 }
 
+/* HOOK-43, HOOK-44 */
 static void hook43_hook44_only_who_failed(void **state)
 {
     (void)state;
@@ -862,6 +879,7 @@ static void hook43_hook44_only_who_failed(void **state)
     finish();
 }
 
+/* HOOK-42 */
 static void hook42_hanging_endpoints(void **state)
 {
     (void)state;
@@ -918,6 +936,7 @@ static void circuit(void **state)
     finish();
 }
 
+/* HOOK-46 */
 static void hook46_ordered(void **state)
 {
     (void)state;
@@ -1039,6 +1058,7 @@ static void foreign_jobs(void **state)
     finish();
 }
 
+/* HOOK-47 */
 static void hook47_none(void **state)
 {
     (void)state;
