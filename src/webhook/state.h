@@ -64,7 +64,9 @@ struct webhooks {
     struct loop *loop;
     struct queue *queue;
     struct app_manager *apps;
-    struct webhook_options opt;
+    int64_t (*wall_ms)(void *ctx); /* these two on any thread */
+    void *wall_ctx;
+    struct webhook_options opt; /* a reload writes it: the service loop's thread alone */
     struct http_client *http;
     struct inbox *inbox;
     bool is_closing;

@@ -13,13 +13,17 @@ enum { TOLD_TEXT_MAX = 32 << 20 };
 /* Answers of the app store name their asker by a number alone: one instance per process. */
 static struct webhooks *here;
 
-int64_t wall_ms(const struct webhooks *w)
+static int64_t system_ms(void *unused)
 {
+    (void)unused;
     struct timespec t;
-    if (w->opt.wall_ms != NULL)
-        return w->opt.wall_ms(w->opt.wall_ctx);
     clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t wall_ms(const struct webhooks *w)
+{
+    return w->wall_ms(w->wall_ctx);
 }
 
 /* ---- app records ---- */
@@ -210,6 +214,8 @@ struct webhooks *webhooks_create(struct loop *loop, struct queue *queue, struct 
     w->queue = queue;
     w->apps = apps;
     w->opt = *opt;
+    w->wall_ms = opt->wall_ms ? opt->wall_ms : system_ms;
+    w->wall_ctx = opt->wall_ctx;
     w->newest_end = &w->oldest;
     w->told_full_ms = INT64_MIN / 2;
     crypto_random(random, sizeof random);
