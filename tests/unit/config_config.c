@@ -399,8 +399,22 @@ static void webhooks(void **state)
             text, sizeof text,
             HOOK("\"url\":\"http://h/\"," ALL_EVENTS ",\"filter\":{\"channel_pattern\":\"%s\"}"),
             bad[i]);
-        FAILS(text, "filter.channel_pattern");
+        FAILS(text, "app \"a\": webhooks: 0: filter.channel_pattern"); /* HOOK-31 */
     }
+    static const char *const lines[] = {"\"X-A\":\"1\\r\\nX-B: 2\"", "\"X-A\":\"1\\u0001\"",
+                                        "\"X A\":\"1\"", "\"X-A\\n\":\"1\""};
+    for (size_t i = 0; i < COUNT_OF(lines); i++) { /* HOOK-5 */
+        char text[400];
+        snprintf(text, sizeof text, HOOK("\"url\":\"http://h/\"," ALL_EVENTS ",\"headers\":{%s}"),
+                 lines[i]);
+        FAILS(text, "app \"a\": webhooks: headers");
+    }
+    LOADS(HOOK("\"url\":\"http://h/\"," ALL_EVENTS
+               ",\"headers\":{\"content-type\":\"x\",\"X-Pusher-Key\":\"x\",\"Host\":\"h\"}"));
+    assert_int_equal(said("cannot be set"), 2);
+    assert_int_equal(only_app()->webhooks[0].header_count, 1);
+    assert_int_equal(only_app()->webhook_events, WEBHOOK_CHANNEL_OCCUPIED);
+    config_finish(&c);
     LOADS(HOOK("\"url\":\"https://u:p@h:8443/x\",\"event_types\":[\"cache_miss\",\"nonsense\"],"
                "\"filter\":{\"channel_name_starts_with\":\"private-\",\"channel_suffix\":\"-x\","
                "\"channel_pattern\":\"^(?:room|hall)-[0-9]+\\\\d*$\"},\"headers\":{\"X-A\":\"1\"},"
@@ -416,6 +430,7 @@ static void webhooks(void **state)
     h = &only_app()->webhooks[0];
     assert_true(str_eq(h->lambda_function, S("f")) && str_eq(h->lambda_region, S("us-east-1")));
     assert_true(h->lambda_async);
+    assert_int_equal(only_app()->webhook_events, 0); /* nobody here can call it */
     config_finish(&c);
     LOADS(HOOK(ALL_EVENTS));
     assert_int_equal(said("never sent"), 1);
@@ -514,7 +529,7 @@ static void scope(void **state)
     assert_int_equal(r.strict, 2);
     config_finish(&c);
     LOADS("{\"metrics\":{\"port\":9700},\"rate_limiter\":{\"enabled\":true}}");
-    assert_int_equal(said("this build"), 1);
+    assert_int_equal(said("this build"), 0);
     config_finish(&c);
     LOADS("{\"metrics\":{\"enabled\":false},\"rate_limiter\":{\"enabled\":false}}");
     assert_int_equal(said("this build"), 0);
