@@ -18,6 +18,27 @@ if [ ! -e $venv/done ] || [ python/requirements.txt -nt $venv/done ]; then
         -r python/requirements.txt && touch $venv/done || exit 1
 fi
 
-(cd node && node --test --test-concurrency=1) || failed=1
-$venv/bin/python python/test_pusher.py || failed=1
+both() {
+    (cd node && node --test --test-concurrency=1) || failed=1
+    $venv/bin/python python/test_pusher.py || failed=1
+}
+
+# The same over TLS, with a certificate of a CA of our own.
+CLIENTS_TLS=$(mktemp -d)
+trap 'rm -rf "$CLIENTS_TLS"' EXIT
+(
+    cd "$CLIENTS_TLS" && umask 077
+    new="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    openssl req -x509 $new -keyout ca.key -out ca.pem -days 2 -subj "/CN=Clients CA" &&
+        openssl req $new -keyout key.pem -out leaf.csr -subj /CN=localhost &&
+        echo "subjectAltName=DNS:localhost,IP:127.0.0.1" >leaf.ext &&
+        openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+            -extfile leaf.ext -out cert.pem
+) 2>/dev/null || { echo "clients: openssl made no certificate" >&2; exit 1; }
+
+both
+echo "clients: over TLS"
+NODE_EXTRA_CA_CERTS=$CLIENTS_TLS/ca.pem
+export CLIENTS_TLS NODE_EXTRA_CA_CERTS
+both
 exit $failed

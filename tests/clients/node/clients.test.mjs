@@ -7,6 +7,7 @@ import Echo from "laravel-echo";
 import WebSocket from "ws";
 import {
   startServer, backEnd, frontEnd, optionsOf, next, nextWithMetadata, subscribed, connected,
+  webSocketUrl,
 } from "./server.mjs";
 
 let server, api;
@@ -234,7 +235,7 @@ test("WS-63 laravel-echo: public, private, presence, encrypted, errors", async (
 });
 
 test("ws: an independent WebSocket library agrees on the handshake and the close", async () => {
-  const s = new WebSocket(`ws://127.0.0.1:${server.port}/app/shop-key?protocol=7`);
+  const s = new WebSocket(webSocketUrl(server.port, "/app/shop-key?protocol=7"));
   const first = await new Promise((r, no) => { s.once("message", r); s.once("error", no); });
   assert.equal(JSON.parse(first).event, "pusher:connection_established");
   const pong = new Promise((r) => s.once("pong", r));

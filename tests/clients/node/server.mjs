@@ -9,6 +9,11 @@ import PusherJs from "pusher-js";
 import PusherServer from "pusher";
 
 const here = dirname(fileURLToPath(import.meta.url));
+// A folder with cert.pem and key.pem: everything by https and wss (NODE_EXTRA_CA_CERTS trusts them).
+const tls = process.env.CLIENTS_TLS;
+const ssl = tls
+  ? { ssl: { enabled: true, cert_path: join(tls, "cert.pem"), key_path: join(tls, "key.pem") } } : {};
+export const webSocketUrl = (port, path) => `${tls ? "wss" : "ws"}://127.0.0.1:${port}${path}`;
 export const masterKey = Buffer.alloc(32, 7).toString("base64");
 
 function freePort() {
@@ -31,7 +36,7 @@ export async function startServer(change = {}) {
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "clients-"));
   const config = JSON.parse(readFileSync(join(here, "..", "config.json"), "utf8"));
-  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, port, ...change }));
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, ...ssl, port, ...change }));
   const child = spawn(process.env.SOCKUDO, ["--config", join(folder, "config.json")],
     { stdio: ["ignore", "inherit", "inherit"] });
   const ended = new Promise((resolve) => child.on("exit", (code) => resolve(code)));
@@ -55,14 +60,15 @@ export async function startServer(change = {}) {
 export function backEnd(port) {
   return new PusherServer({
     appId: "4711", key: "shop-key", secret: "shop-secret", host: "127.0.0.1", port: String(port),
-    useTLS: false, encryptionMasterKeyBase64: masterKey,
+    useTLS: Boolean(tls), encryptionMasterKeyBase64: masterKey,
   });
 }
 
 export function optionsOf(port, user) {
   const server = backEnd(port);
   return {
-    cluster: "", wsHost: "127.0.0.1", wsPort: port, forceTLS: false, enabledTransports: ["ws"],
+    cluster: "", wsHost: "127.0.0.1", wsPort: port, wssPort: port,
+    forceTLS: Boolean(tls), enabledTransports: tls ? ["ws", "wss"] : ["ws"],
     channelAuthorization: {
       customHandler: ({ socketId, channelName }, done) => {
         if (channelName.endsWith("-forbidden")) return done(null, { auth: "shop-key:0000" });

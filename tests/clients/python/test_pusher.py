@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -14,10 +15,14 @@ import time
 import unittest
 
 import pusher
+import pusher.requests
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "talk"))
-from wsclient import Client  # noqa: E402
+from wsclient import Client, Port  # noqa: E402
+
+# A folder with cert.pem, key.pem and ca.pem: everything by https and wss.
+TLS = os.environ.get("CLIENTS_TLS")
 
 
 class Listener:
@@ -49,10 +54,14 @@ class OfficialPythonLibrary(unittest.TestCase):
     def setUpClass(cls):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
-            cls.port = s.getsockname()[1]
+            cls.port = Port(s.getsockname()[1])
         cls.folder = tempfile.TemporaryDirectory()
         with open(os.path.join(HERE, "..", "config.json"), encoding="utf-8") as f:
             config = dict(json.load(f), port=cls.port)
+        if TLS:
+            cls.port.secure = ssl.create_default_context(cafile=os.path.join(TLS, "ca.pem"))
+            config["ssl"] = {"enabled": True, "cert_path": os.path.join(TLS, "cert.pem"),
+                             "key_path": os.path.join(TLS, "key.pem")}
         path = os.path.join(cls.folder.name, "config.json")
         with open(path, "w", encoding="utf-8") as f:
             json.dump(config, f)
@@ -63,8 +72,10 @@ class OfficialPythonLibrary(unittest.TestCase):
                 break
             except OSError:
                 time.sleep(0.02)
+        if TLS:  # the library trusts only a bundle of its own, whatever its options say
+            pusher.requests.CERT_PATH = os.path.join(TLS, "ca.pem")
         cls.api = pusher.Pusher(app_id="4711", key="shop-key", secret="shop-secret",
-                                host="127.0.0.1", port=cls.port, ssl=False,
+                                host="127.0.0.1", port=int(cls.port), ssl=bool(TLS),
                                 encryption_master_key_base64=base64.b64encode(b"k" * 32).decode())
 
     @classmethod
