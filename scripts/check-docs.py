@@ -175,6 +175,8 @@ def check_json(page, block):
     except ValueError as e:
         complain(page, "a JSON block does not parse: %s" % e)
         return
+    if isinstance(tree, dict) and "secret" in tree:  # an app alone
+        tree = {"app_manager": {"array": {"apps": [tree]}}}
     if not isinstance(tree, dict) or not set(tree) & SECTIONS:
         return
     for path in flatten(tree):
