@@ -51,18 +51,10 @@ struct app_manager *app_manager_create_with(const struct app_driver *driver,
     CHECK(driver->size >= sizeof(struct app_manager));
     struct app_manager *m = mem_zero(driver->size);
     m->drv = driver;
-    pthread_mutex_init(&m->lock, NULL);
+    waiting_init(&m->waiting);
     if (!driver->open(m, opt, e))
         app_manager_destroy(&m);
     return m;
-}
-
-static struct app_call *take_waiting(struct app_manager *m)
-{
-    pthread_mutex_lock(&m->lock);
-    struct app_call *call = m->waiting;
-    pthread_mutex_unlock(&m->lock);
-    return call;
 }
 
 void app_manager_destroy(struct app_manager **m)
@@ -71,13 +63,13 @@ void app_manager_destroy(struct app_manager **m)
     *m = NULL;
     if (gone == NULL)
         return;
-    for (struct app_call *call; (call = take_waiting(gone)) != NULL;) {
+    for (struct waiter *w; (w = waiting_any(&gone->waiting)) != NULL;) {
         struct app_answer a = {.found = false};
         err_set(&a.err, ERR_UNAVAILABLE, "app store is closing");
-        app_call_answer(call, &a);
+        app_call_answer((struct app_call *)w, &a);
     }
     gone->drv->close(gone);
-    pthread_mutex_destroy(&gone->lock);
+    waiting_finish(&gone->waiting);
     free(gone);
 }
 
@@ -109,27 +101,12 @@ void app_manager_each(struct app_manager *m, app_each_fn *fn, void *ctx)
 
 struct app_call *app_call_keep(const struct app_call *call)
 {
-    struct app_call *kept = mem_alloc(sizeof *kept);
-    *kept = *call;
-    struct app_manager *m = kept->manager;
-    pthread_mutex_lock(&m->lock);
-    kept->next = m->waiting;
-    kept->prev = &m->waiting;
-    if (kept->next)
-        kept->next->prev = &kept->next;
-    m->waiting = kept;
-    pthread_mutex_unlock(&m->lock);
-    return kept;
+    return waiting_keep(&call->manager->waiting, call, sizeof *call);
 }
 
 void app_call_answer(struct app_call *call, struct app_answer *a)
 {
-    struct app_manager *m = call->manager;
-    pthread_mutex_lock(&m->lock);
-    *call->prev = call->next;
-    if (call->next)
-        call->next->prev = call->prev;
-    pthread_mutex_unlock(&m->lock);
+    waiting_end(&call->wait);
     call->cb(call->asker, a);
     free(call);
 }

@@ -8,14 +8,13 @@
 #define APP_DRIVER_H
 
 #include "app/app_manager.h"
-
-#include <pthread.h>
+#include "base/waiting.h"
 
 struct app_call { /* one question that waits */
+    struct waiter wait;
     struct app_manager *manager;
     struct handle asker;
     app_fn *cb;
-    struct app_call *next, **prev;
 };
 
 struct app_driver {
@@ -35,8 +34,7 @@ struct app_driver {
 
 struct app_manager { /* first member of every driver's own struct */
     const struct app_driver *drv;
-    pthread_mutex_t lock; /* leaf; the list of waiting calls */
-    struct app_call *waiting;
+    struct waiting_list waiting;
 };
 
 /* The call a driver is given lies on the stack of the front; this one it may hold. */

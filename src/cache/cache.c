@@ -2,9 +2,9 @@
 #include "cache/cache.h"
 
 #include "cache/driver.h"
+#include "io/loop.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #define CACHE_DRIVER(name, others, symbol, built, package) DRIVER_##built(symbol)
 #define DRIVER_1(symbol) extern const struct cache_driver symbol;
@@ -41,14 +41,6 @@ static const struct cache_driver *find_driver(str name, struct err *e)
     return NULL;
 }
 
-static int64_t monotonic_ms(void *unused)
-{
-    (void)unused;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 struct cache *cache_create(const struct cache_options *opt, struct err *e)
 {
     const struct cache_driver *driver = find_driver(opt->driver, e);
@@ -61,21 +53,13 @@ struct cache *cache_create_with(const struct cache_driver *driver, const struct 
     CHECK(driver->size >= sizeof(struct cache));
     struct cache *c = mem_zero(driver->size);
     c->drv = driver;
-    c->now_ms = opt->now_ms ? opt->now_ms : monotonic_ms;
+    c->now_ms = opt->now_ms ? opt->now_ms : loop_clock_monotonic;
     c->now_ctx = opt->now_ctx;
     c->max_value_bytes = opt->max_value_bytes ? opt->max_value_bytes : MAX_VALUE_DEFAULT;
-    pthread_mutex_init(&c->lock, NULL);
+    waiting_init(&c->waiting);
     if (!driver->open(c, opt, e))
         cache_destroy(&c);
     return c;
-}
-
-static struct cache_call *first_waiting(struct cache *c)
-{
-    pthread_mutex_lock(&c->lock);
-    struct cache_call *call = c->waiting;
-    pthread_mutex_unlock(&c->lock);
-    return call;
 }
 
 void cache_destroy(struct cache **c)
@@ -84,13 +68,13 @@ void cache_destroy(struct cache **c)
     *c = NULL;
     if (gone == NULL)
         return;
-    for (struct cache_call *call; (call = first_waiting(gone)) != NULL;) {
+    for (struct waiter *w; (w = waiting_any(&gone->waiting)) != NULL;) {
         struct cache_answer a = {.found = false};
         err_set(&a.err, ERR_UNAVAILABLE, "cache is closing");
-        cache_call_answer(call, &a);
+        cache_call_answer((struct cache_call *)w, &a);
     }
     gone->drv->close(gone);
-    pthread_mutex_destroy(&gone->lock);
+    waiting_finish(&gone->waiting);
     free(gone);
 }
 
@@ -144,27 +128,12 @@ enum when cache_remove(struct cache *c, struct handle asker, str key, struct cac
 
 struct cache_call *cache_call_keep(const struct cache_call *call)
 {
-    struct cache_call *kept = mem_alloc(sizeof *kept);
-    *kept = *call;
-    struct cache *c = kept->cache;
-    pthread_mutex_lock(&c->lock);
-    kept->next = c->waiting;
-    kept->prev = &c->waiting;
-    if (kept->next)
-        kept->next->prev = &kept->next;
-    c->waiting = kept;
-    pthread_mutex_unlock(&c->lock);
-    return kept;
+    return waiting_keep(&call->cache->waiting, call, sizeof *call);
 }
 
 void cache_call_answer(struct cache_call *call, const struct cache_answer *a)
 {
-    struct cache *c = call->cache;
-    pthread_mutex_lock(&c->lock);
-    *call->prev = call->next;
-    if (call->next)
-        call->next->prev = call->prev;
-    pthread_mutex_unlock(&c->lock);
+    waiting_end(&call->wait);
     call->cb(call->asker, a);
     free(call);
 }

@@ -7,15 +7,16 @@
 #ifndef CACHE_DRIVER_H
 #define CACHE_DRIVER_H
 
+#include "base/waiting.h"
 #include "cache/cache.h"
 
 #include <pthread.h>
 
 struct cache_call { /* one question that waits */
+    struct waiter wait;
     struct cache *cache;
     struct handle asker;
     cache_fn *cb;
-    struct cache_call *next, **prev;
 };
 
 struct cache_driver {
@@ -38,8 +39,7 @@ struct cache { /* first member of every driver's own struct */
     int64_t (*now_ms)(void *ctx);
     void *now_ctx;
     size_t max_value_bytes;
-    pthread_mutex_t lock; /* leaf; the list of waiting calls */
-    struct cache_call *waiting;
+    struct waiting_list waiting;
 };
 
 /* The call a driver is given lies on the stack of the front; this one it may hold. */

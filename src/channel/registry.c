@@ -30,12 +30,13 @@ static str record_name(const struct record *r)
     return str_of(r->text + r->app_n, r->name_n);
 }
 
-struct registry *registry_create(uint16_t workers, struct loop **loops, struct cache *cache,
-                                 int64_t cache_ttl_ms)
+struct registry *registry_create(uint16_t workers, struct loop **loops, struct adapter *adapter,
+                                 struct cache *cache, int64_t cache_ttl_ms)
 {
     struct registry *r = mem_zero(sizeof *r);
     r->workers = workers;
     r->loops = loops;
+    r->adapter = adapter;
     r->cache = cache;
     r->cache_ttl_ms = cache_ttl_ms;
     crypto_random(&r->seed, sizeof r->seed);
@@ -155,12 +156,17 @@ static struct record *record_create(struct registry *r, struct partition *p, str
     return rec;
 }
 
-static bool record_is_used(const struct registry *r, const struct record *rec)
+static bool has_local(const struct registry *r, const struct record *rec)
 {
     for (uint16_t i = 0; i < r->workers; i++)
         if (rec->local[i].channel)
             return true;
-    return rec->remotes != NULL || (rec->hooks && !hooks_are_idle(rec->hooks)) ||
+    return false;
+}
+
+static bool record_is_used(const struct registry *r, const struct record *rec)
+{
+    return has_local(r, rec) || rec->remotes != NULL || (rec->hooks && !hooks_are_idle(rec->hooks)) ||
            (rec->presence && rec->presence->count > 0); /* a member on lease */
 }
 
@@ -523,13 +529,13 @@ static enum label_channel_type label_of(struct channel_kind kind)
 }
 
 struct local_channel *registry_reserve(struct registry *r, uint16_t worker, str app, str name,
-                                       bool hidden, uint64_t *reserved_seq)
+                                       struct reservation *x)
 {
     uint64_t hash;
     struct partition *p = partition_lock(r, app, name, &hash);
     struct record *rec = record_find(p, app, name, hash);
     if (!rec)
-        rec = record_create(r, p, app, name, hash, hidden);
+        rec = record_create(r, p, app, name, hash, x->hidden);
     struct local_channel *c = rec->local[worker].channel;
     if (!c) {
         c = rec->local[worker].channel = local_channel_create(rec);
@@ -538,7 +544,8 @@ struct local_channel *registry_reserve(struct registry *r, uint16_t worker, str 
     }
     c->reserved++;
     rec->reserved++;
-    *reserved_seq = rec->seq;
+    x->reserved_seq = rec->seq;
+    x->when = adapter_subscribe(r->adapter, x->asker, app, name, x->cb);
     unlock(p);
     return c;
 }
@@ -553,6 +560,8 @@ static void detach_if_empty(struct registry *r, struct partition *p, struct reco
     struct delivery *d = delivery(rec, worker, run_free, 0);
     rec->local[worker].channel = NULL;
     c->record = NULL;
+    if (!has_local(r, rec))
+        adapter_unsubscribe(r->adapter, record_app(rec), record_name(rec));
     loop_post(r->loops[worker], r->loops[worker], &d->mail);
     record_release(r, p, rec);
 }

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 
+#include "adapter/adapter.h"
 #include "app/app_table.h"
 #include "cache/cache.h"
 #include "channel/channel_event.h"
@@ -60,6 +61,7 @@ struct registry {
     uint16_t workers;
     uint64_t seed;
     struct loop **loops; /* [workers], borrowed */
+    struct adapter *adapter;
     struct cache *cache;
     int64_t cache_ttl_ms;
     struct partition parts[REGISTRY_PARTITIONS];
@@ -69,9 +71,9 @@ struct registry {
     _Atomic int64_t lease_ms; /* presence.ungraceful_timeout_seconds; 0: none */
 };
 
-/* loops[i] is worker i's; cache answers DONE or LATER. Borrowed until the destroy. */
-struct registry *registry_create(uint16_t workers, struct loop **loops, struct cache *cache,
-                                 int64_t cache_ttl_ms);
+/* loops[i] is worker i's; adapter and cache answer DONE or LATER. Borrowed until the destroy. */
+struct registry *registry_create(uint16_t workers, struct loop **loops, struct adapter *adapter,
+                                 struct cache *cache, int64_t cache_ttl_ms);
 void registry_destroy(struct registry **r);
 /* Who hears of what webhooks tell; before the first subscription. */
 void registry_set_teller(struct registry *r, channel_tell_fn *tell, void *ctx);
@@ -80,9 +82,17 @@ void registry_set_lease(struct registry *r, int64_t lease_ms);
 
 /* ---- the three steps of a subscription; on the subscriber's worker ---- */
 
-/* Reserve: publishes reach the worker from here on. *reserved_seq: what was posted before. */
+/* Reserve: publishes of this node reach the worker from here on. */
+struct reservation {
+    bool hidden;         /* a signed-in user's channel */
+    struct handle asker; /* who hears of it, if the adapter confirms later */
+    adapter_fn *cb;
+    /* results */
+    enum when when;        /* DONE: those of all nodes reach it */
+    uint64_t reserved_seq; /* what was posted before */
+};
 struct local_channel *registry_reserve(struct registry *r, uint16_t worker, str app, str name,
-                                       bool hidden, uint64_t *reserved_seq);
+                                       struct reservation *reservation);
 /* Undoes a reservation that will not be activated. */
 void registry_unreserve(struct registry *r, uint16_t worker, struct local_channel *c);
 

@@ -540,10 +540,8 @@ bool conn_may_repeat(struct conn *c, str text, bool is_signin)
     int64_t now = conn_worker(c)->loop.now_ms;
     struct conn_extra *x = conn_extra(c);
     if (x->repeated_ms && now - x->repeated_ms < CONN_REPEAT_MS) {
-        bool is_next = pending_is_clear(c); /* else what has been started is answered first */
         pending_defer(c, text, is_signin);
-        if (is_next)
-            conn_block(c, x->repeated_ms + CONN_REPEAT_MS - now);
+        conn_block(c, x->repeated_ms + CONN_REPEAT_MS - now);
         return false;
     }
     x->repeated_ms = now;
@@ -588,6 +586,9 @@ static void conn_timer(struct stream *s)
         unblock(c);
     if (s->ending || c->is_blocked)
         return;
+    int64_t step_due = pending_expire(c);
+    if (s->ending || c->is_blocked)
+        return;
     if (s->paused)
         c->active_ms = now; /* we are not reading: the silence is ours */
     if (c->authorize_by_ms && now >= c->authorize_by_ms) {
@@ -605,6 +606,7 @@ static void conn_timer(struct stream *s)
     if (!c->pinged_ms && now - c->active_ms >= idle)
         probe(c);
     int64_t due = c->pinged_ms ? c->pinged_ms + CONN_PONG_TIMEOUT_MS : c->active_ms + idle;
+    due = earlier(due, step_due);
     due = earlier(due, c->authorize_by_ms);
     due = earlier(due, c->message_ms ? c->message_ms + CONN_MESSAGE_TIMEOUT_MS : 0);
     stream_deadline(s, due);

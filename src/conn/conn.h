@@ -111,7 +111,8 @@ void conn_log_event(const struct conn *c, const struct log_place *at, str messag
  * (design §5), or it is too early for a repeated command. */
 void conn_block(struct conn *c, int64_t ms);
 struct conn_extra *conn_extra(struct conn *c); /* made if it is not there */
-/* Whether a repeated command may run now; else it is put back and the connection blocked. */
+/* Whether a repeated command may run now, with nothing in front of it; else it is put back and the
+ * connection blocked. */
 NODISCARD bool conn_may_repeat(struct conn *c, str text, bool is_signin);
 
 /* One command. Answers at once or leaves a step. */

@@ -13,15 +13,20 @@ static void refuse(struct conn *c, const struct wire_error *e)
     conn_error(c, S(""), e);
 }
 
+static void not_waited_for(struct handle asker, bool is_confirmed)
+{
+    (void)asker, (void)is_confirmed;
+}
+
 static struct local_channel *join_hidden(struct conn *c, str user_id, bool watches, bool *is_online)
 {
     struct worker *w = conn_worker(c);
     struct buf name;
-    uint64_t seq;
     buf_init(&name, SIZE_MAX);
     registry_user_channel(&name, user_id);
+    struct reservation x = {.hidden = true, .cb = not_waited_for};
     struct local_channel *l =
-        registry_reserve(w->node->registry, w->index, c->app->app->id, buf_str(&name), true, &seq);
+        registry_reserve(w->node->registry, w->index, c->app->app->id, buf_str(&name), &x);
     struct join j = {
         .who = &c->sub, .watches = watches, .now_ms = w->loop.now_ms, .held_seq = UINT64_MAX};
     struct cache_answer none = {0};

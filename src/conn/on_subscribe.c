@@ -1,6 +1,7 @@
 /* pusher:subscribe. Source: websocket-protocol.md §6-§11, §14.4; three steps: design §4. */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "conn/pending.h"
 #include "pusher/channel_name.h"
 #include "pusher/frames.h"
@@ -215,23 +216,38 @@ void subscribe_answer_again(struct conn *c, struct step *s)
 
 /* ---- starting ---- */
 
-/* The cache answered, perhaps too late for anybody. */
-static void fetched(struct handle asker, const struct cache_answer *a)
+/* The step of a late answer, if it still waits for it. */
+static struct step *waiting_step(struct handle asker, enum step_wait wait, struct conn **c)
 {
     struct stream *stream = node_find(asker);
     if (!stream || stream->user != &conn_stream_user || !conn_of(stream)->is_open)
-        return;
-    struct conn *c = conn_of(stream);
-    struct step *s = pending_find(c, asker.tag);
+        return NULL;
+    *c = conn_of(stream);
+    struct step *s = pending_find(*c, asker.tag);
+    return s && s->wait == wait ? s : NULL;
+}
+
+static void wait_for(struct conn *c, struct step *s, enum step_wait wait, int64_t ms)
+{
+    s->wait = wait;
+    s->wait_until_ms = ms ? conn_worker(c)->loop.now_ms + ms : 0;
+    if (ms && conn_stream(c)->timer.due_ms > s->wait_until_ms)
+        stream_deadline(conn_stream(c), s->wait_until_ms);
+}
+
+/* The cache answered, perhaps too late for anybody. */
+static void fetched(struct handle asker, const struct cache_answer *a)
+{
+    struct conn *c;
+    struct step *s = waiting_step(asker, WAIT_CACHE, &c);
     if (!s)
         return;
     s->fetched = a->err.kind != ERR_NONE ? FETCH_FAILED : a->found ? FETCHED : FETCHED_NOTHING;
     if (s->fetched == FETCHED)
         s->cached = arena_str(&s->memory, a->value);
-    if (s->kind == STEP_AGAIN && !s->has_marker)
+    wait_for(c, s, WAIT_NOTHING, 0);
+    if (s->kind == STEP_AGAIN)
         subscribe_look_again(c, s);
-    else
-        s->is_ready = true;
     pending_settle(c);
 }
 
@@ -244,12 +260,10 @@ static void marker_read(void *owner, struct mail *m)
 {
     struct marker *marker = (struct marker *)m;
     (void)owner;
-    struct stream *stream = node_find(marker->asker);
-    if (stream && stream->user == &conn_stream_user && conn_of(stream)->is_open) {
-        struct conn *c = conn_of(stream);
-        struct step *s = pending_find(c, marker->asker.tag);
-        if (s)
-            s->is_ready = true;
+    struct conn *c;
+    struct step *s = waiting_step(marker->asker, WAIT_MARKER, &c);
+    if (s) {
+        wait_for(c, s, WAIT_NOTHING, 0);
         pending_settle(c);
     }
     free(marker);
@@ -263,7 +277,7 @@ void subscribe_look_again(struct conn *c, struct step *s)
     m->mail.run = marker_read;
     m->asker = stream_handle(conn_stream(c));
     m->asker.tag = s->id;
-    s->has_marker = true;
+    wait_for(c, s, WAIT_MARKER, 0);
     registry_look_again(w->node->registry, w->index, s->channel, &s->snapshot, &s->memory, &cached,
                         &m->mail);
     if (cached.found) {
@@ -281,6 +295,7 @@ static void fetch(struct conn *c, struct step *s)
     struct handle asker = stream_handle(conn_stream(c));
     asker.tag = s->id;
     s->is_held = true;
+    wait_for(c, s, WAIT_CACHE, STEP_CACHE_MS);
     local_channel_hold(s->channel, &s->hold, s->reserved_seq);
     buf_init(&key, SIZE_MAX); /* the cache refuses a key that is too long */
     registry_cache_key(&key, c->app->app->id, s->channel_name);
@@ -307,27 +322,63 @@ static void start_again(struct conn *c, const struct request *q, struct local_ch
     }
 }
 
+/* The topic is subscribed, or the adapter is away: the cached event is next, then the answer. */
+static void go_on_confirmed(struct conn *c, struct step *s)
+{
+    wait_for(c, s, WAIT_NOTHING, 0);
+    if (cache_is_slow(c, channel_kind(s->channel_name)))
+        fetch(c, s);
+}
+
+static void confirmed(struct handle asker, bool is_confirmed)
+{
+    struct conn *c;
+    struct step *s = waiting_step(asker, WAIT_ADAPTER, &c);
+    (void)is_confirmed; /* without the others it goes on alone (design §7) */
+    if (!s)
+        return;
+    go_on_confirmed(c, s);
+    pending_settle(c);
+}
+
+void subscribe_go_on(struct conn *c, struct step *s)
+{
+    log_limited(LOG_WARN, "conn", "the %s did not answer a subscribe in time, going on without it",
+                s->wait == WAIT_ADAPTER ? "adapter" : "cache");
+    if (s->wait == WAIT_ADAPTER) {
+        go_on_confirmed(c, s);
+        return;
+    }
+    s->fetched = FETCH_FAILED;
+    wait_for(c, s, WAIT_NOTHING, 0);
+    if (s->kind == STEP_AGAIN)
+        subscribe_look_again(c, s);
+}
+
 static void start(struct conn *c, const struct request *q)
 {
     struct worker *w = conn_worker(c);
     struct step step = {.kind = STEP_SUBSCRIBE, .id = (uint16_t)++c->step_ids};
-    step.channel = registry_reserve(w->node->registry, w->index, c->app->app->id, q->channel, false,
-                                    &step.reserved_seq);
+    struct reservation x = {.asker = stream_handle(conn_stream(c)), .cb = confirmed};
+    x.asker.tag = step.id;
+    step.channel =
+        registry_reserve(w->node->registry, w->index, c->app->app->id, q->channel, &x);
+    step.reserved_seq = x.reserved_seq;
     step.channel_name = q->channel;
     step.user_id = q->member.user_id;
     step.user_info = q->member.user_info;
-    bool slow = cache_is_slow(c, q->kind);
-    if (!slow && pending_is_clear(c)) {
+    if (x.when == DONE && !cache_is_slow(c, q->kind) && pending_is_clear(c)) {
         subscribe_activate(c, &step);
         return;
     }
     step.channel_name = arena_str(&step.memory, q->channel);
     step.user_id = arena_str(&step.memory, q->member.user_id);
     step.user_info = arena_str(&step.memory, q->member.user_info);
-    step.is_ready = !slow;
     struct step *s = pending_add(c, &step);
-    if (slow)
-        fetch(c, s);
+    if (x.when == LATER)
+        wait_for(c, s, WAIT_ADAPTER, STEP_ADAPTER_MS);
+    else
+        go_on_confirmed(c, s);
 }
 
 static bool request_read(struct conn *c, struct json data, struct request *q)
@@ -369,7 +420,10 @@ void on_subscribe(struct conn *c, struct json data, str text)
     struct local_channel *l =
         registry_local(w->node->registry, w->index, c->app->app->id, q.channel);
     if (l && subscriber_find(&c->sub, l, false)) {
-        if (conn_may_repeat(c, text, false))
+        /* What it is told must be the truth when it is told: it looks when it is its turn. */
+        if (!pending_is_clear(c))
+            pending_defer(c, text, false);
+        else if (conn_may_repeat(c, text, false))
             start_again(c, &q, l);
     } else if (c->channels + c->step_count >= CONN_CHANNELS_MAX) {
         e = wire_error(WIRE_TOO_MANY_CHANNELS);

@@ -42,7 +42,7 @@ struct step *pending_add(struct conn *c, struct step *from)
 
 void pending_defer(struct conn *c, str text, bool is_signin)
 {
-    struct step s = {.kind = STEP_COMMAND, .is_ready = true, .is_signin = is_signin};
+    struct step s = {.kind = STEP_COMMAND, .is_signin = is_signin};
     s.text = arena_str(&s.memory, text);
     pending_add(c, &s);
 }
@@ -76,7 +76,7 @@ void pending_settle(struct conn *c)
 {
     if (c->is_settling)
         return;
-    while (c->is_open && !c->is_blocked && c->steps && c->steps->is_ready) {
+    while (c->is_open && !c->is_blocked && c->steps && c->steps->wait == WAIT_NOTHING) {
         struct step *s = c->steps;
         c->steps = s->next;
         c->step_count--;
@@ -91,6 +91,19 @@ void pending_settle(struct conn *c)
         c->active_ms = conn_worker(c)->loop.now_ms; /* the silence was ours */
         stream_resume(conn_stream(c));
     }
+}
+
+int64_t pending_expire(struct conn *c)
+{
+    int64_t now = conn_worker(c)->loop.now_ms, next = 0;
+    for (struct step *s = c->steps; s; s = s->next)
+        if (s->wait_until_ms && s->wait_until_ms <= now)
+            subscribe_go_on(c, s);
+    pending_settle(c);
+    for (const struct step *s = c->steps; s; s = s->next)
+        if (s->wait_until_ms && (next == 0 || s->wait_until_ms < next))
+            next = s->wait_until_ms;
+    return next;
 }
 
 void pending_finish(struct conn *c)

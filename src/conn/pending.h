@@ -14,12 +14,16 @@ enum step_kind {
     STEP_SUBSCRIBE, /* reserved; waits for the cache */
     STEP_AGAIN,     /* a repeated subscribe; waits for its marker */
 };
+/* What a step waits for; a deadline of Confirm ends the waiting, not the step (design §4). */
+enum step_wait { WAIT_NOTHING, WAIT_ADAPTER, WAIT_CACHE, WAIT_MARKER };
+enum { STEP_ADAPTER_MS = 3000, STEP_CACHE_MS = 250 };
 enum fetched { FETCHED_NOTHING, FETCHED, FETCH_FAILED };
 struct step {
     struct step *next;
     enum step_kind kind;
     uint16_t id; /* the tag of its question */
-    bool is_ready;
+    enum step_wait wait; /* it can be answered when there is nothing left */
+    int64_t wait_until_ms; /* WAIT_ADAPTER, WAIT_CACHE */
     bool is_signin; /* STEP_COMMAND: nothing behind it may start */
     arena memory;   /* all slices */
     str text;       /* STEP_COMMAND */
@@ -30,7 +34,6 @@ struct step {
     str user_id, user_info;
     struct local_hold hold; /* STEP_SUBSCRIBE on a cache that answers LATER */
     bool is_held;
-    bool has_marker; /* STEP_AGAIN: posted */
     enum fetched fetched; /* of the cached event */
     str cached;
     struct snapshot snapshot; /* STEP_AGAIN */
@@ -47,6 +50,8 @@ void pending_defer(struct conn *c, str text, bool is_signin);
 struct step *pending_find(struct conn *c, uint16_t id);
 /* Answers what can be answered, from the front. */
 void pending_settle(struct conn *c);
+/* Ends what has waited too long; gives the next deadline, 0: none. */
+int64_t pending_expire(struct conn *c);
 /* Undoes what the steps did: reservations, holds. */
 void pending_finish(struct conn *c);
 void step_finish(struct step *s);
@@ -55,5 +60,7 @@ void step_finish(struct step *s);
 void subscribe_activate(struct conn *c, struct step *s);
 void subscribe_answer_again(struct conn *c, struct step *s);
 void subscribe_look_again(struct conn *c, struct step *s);
+/* A wait of Confirm took too long: goes on locally, degraded. */
+void subscribe_go_on(struct conn *c, struct step *s);
 
 #endif

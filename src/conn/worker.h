@@ -27,6 +27,7 @@ struct node {
     struct settings *settings; /* the newest; workers hold their own (main thread only) */
     struct registry *registry;
     struct app_manager *apps;
+    struct adapter *adapter;
     struct cache *cache;
     struct rate_limiter *api_limiter, *connect_limiter; /* NULL: off */
     struct headless *headless;                          /* api/headless.h; NULL: off */

@@ -7,18 +7,19 @@
 #ifndef RATE_LIMITER_DRIVER_H
 #define RATE_LIMITER_DRIVER_H
 
+#include "base/waiting.h"
 #include "rate_limiter/rate_limiter.h"
 
 #include <pthread.h>
 
 struct rate_call { /* one question that waits */
+    struct waiter wait;
     struct rate_limiter *limiter;
     struct handle asker;
     rate_fn *cb;
     struct rate_limit limit;
     size_t key_n;
     char key[RATE_KEY_MAX];
-    struct rate_call *next, **prev;
 };
 
 struct rate_limiter_driver {
@@ -38,9 +39,9 @@ struct rate_limiter { /* first member of every driver's own struct */
     void *now_ctx;
     bool fail_closed;
     struct rate_limiter *fallback; /* NULL: not needed */
-    pthread_mutex_t lock;          /* leaf; everything below */
+    pthread_mutex_t lock;          /* leaf; the limit */
     struct rate_limit limit;
-    struct rate_call *waiting;
+    struct waiting_list waiting;
 };
 
 /* The two windows of one client; {0} before his first request. */

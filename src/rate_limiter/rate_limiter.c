@@ -4,9 +4,9 @@
 
 #include "base/log.h"
 #include "rate_limiter/driver.h"
+#include "io/loop.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #define RATE_LIMITER_DRIVER(name, others, symbol, built, package) DRIVER_##built(symbol)
 #define DRIVER_1(symbol) extern const struct rate_limiter_driver symbol;
@@ -43,14 +43,6 @@ static const struct rate_limiter_driver *find_driver(str name, struct err *e)
     return NULL;
 }
 
-static int64_t monotonic_ms(void *unused)
-{
-    (void)unused;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 struct rate_limiter *rate_limiter_create(const struct rate_limiter_options *opt, struct err *e)
 {
     const struct rate_limiter_driver *driver = find_driver(opt->driver, e);
@@ -70,23 +62,16 @@ struct rate_limiter *rate_limiter_create_with(const struct rate_limiter_driver *
     CHECK(driver->size >= sizeof(struct rate_limiter));
     struct rate_limiter *r = mem_zero(driver->size);
     r->drv = driver;
-    r->now_ms = opt->now_ms ? opt->now_ms : monotonic_ms;
+    r->now_ms = opt->now_ms ? opt->now_ms : loop_clock_monotonic;
     r->now_ctx = opt->now_ctx;
     r->fail_closed = opt->fail_closed;
     pthread_mutex_init(&r->lock, NULL);
+    waiting_init(&r->waiting);
     bool is_fine = driver->counts_here || (r->fallback = fallback_create(opt, e)) != NULL;
     rate_limiter_change(r, opt->limit);
     if (!driver->open(r, opt, e) || !is_fine)
         rate_limiter_destroy(&r);
     return r;
-}
-
-static struct rate_call *first_waiting(struct rate_limiter *r)
-{
-    pthread_mutex_lock(&r->lock);
-    struct rate_call *call = r->waiting;
-    pthread_mutex_unlock(&r->lock);
-    return call;
 }
 
 void rate_limiter_destroy(struct rate_limiter **r)
@@ -95,14 +80,15 @@ void rate_limiter_destroy(struct rate_limiter **r)
     *r = NULL;
     if (gone == NULL)
         return;
-    for (struct rate_call *call; (call = first_waiting(gone)) != NULL;) {
+    for (struct waiter *w; (w = waiting_any(&gone->waiting)) != NULL;) {
         struct rate_answer a = {0};
         err_set(&a.err, ERR_UNAVAILABLE, "rate limiter is closing");
-        rate_call_answer(call, &a);
+        rate_call_answer((struct rate_call *)w, &a);
     }
     gone->drv->close(gone);
     rate_limiter_destroy(&gone->fallback);
     pthread_mutex_destroy(&gone->lock);
+    waiting_finish(&gone->waiting);
     free(gone);
 }
 
@@ -157,28 +143,13 @@ enum when rate_limiter_count(struct rate_limiter *r, struct handle asker, str ke
 
 struct rate_call *rate_call_keep(const struct rate_call *call)
 {
-    struct rate_call *kept = mem_alloc(sizeof *kept);
-    *kept = *call;
-    struct rate_limiter *r = kept->limiter;
-    pthread_mutex_lock(&r->lock);
-    kept->next = r->waiting;
-    kept->prev = &r->waiting;
-    if (kept->next)
-        kept->next->prev = &kept->next;
-    r->waiting = kept;
-    pthread_mutex_unlock(&r->lock);
-    return kept;
+    return waiting_keep(&call->limiter->waiting, call, sizeof *call);
 }
 
 void rate_call_answer(struct rate_call *call, const struct rate_answer *a)
 {
-    struct rate_limiter *r = call->limiter;
     struct rate_answer heard = *a;
-    pthread_mutex_lock(&r->lock);
-    *call->prev = call->next;
-    if (call->next)
-        call->next->prev = call->prev;
-    pthread_mutex_unlock(&r->lock);
+    waiting_end(&call->wait);
     if (heard.err.kind != ERR_NONE)
         count_here(call, &heard);
     call->cb(call->asker, &heard);

@@ -8,7 +8,7 @@ void server_report(void *ctx, struct metrics_report *r)
     for (uint16_t i = 0; i < s->node.worker_count; i++)
         waiting += atomic_load_explicit(&s->threads[i].unsent, memory_order_relaxed);
     metrics_report(r, METRIC_send_queue_bytes, 0, 0, (double)waiting);
-    metrics_report(r, METRIC_cluster_nodes, 0, 0, 1);
+    metrics_report(r, METRIC_cluster_nodes, 0, 0, adapter_nodes(s->node.adapter));
     unsigned driver = metrics_label_find("queue_driver", s->queue_driver);
     for (unsigned i = 0; i < label_state_COUNT; i++)
         metrics_report(r, METRIC_queue_depth, driver, i,

@@ -64,6 +64,10 @@ static bool families_open(struct server *s, const struct config *c, struct err *
         return false;
     for (size_t i = 0; i < c->app_count; i++)
         metrics_app_known(c->apps[i]->id);
+    struct adapter_options adapter = {.driver = c->adapter_driver};
+    s->node.adapter = adapter_create(&adapter, e);
+    if (!s->node.adapter)
+        return false;
     s->node.cache = cache_create(&cache, e);
     return s->node.cache != NULL && limits_open(&s->node, c, e);
 }
@@ -83,7 +87,7 @@ static bool workers_open(struct server *s, const struct config *c, struct err *e
         return false;
     s->has_service = true;
     s->node.registry =
-        registry_create(n, s->loops, s->node.cache, (int64_t)c->channel_cache_ttl_s * 1000);
+        registry_create(n, s->loops, s->node.adapter, s->node.cache, (int64_t)c->channel_cache_ttl_s * 1000);
     registry_set_lease(s->node.registry, (int64_t)c->presence.ungraceful_timeout_s * 1000);
     return service_open_webhooks(&s->service, c, e);
 }
@@ -289,6 +293,7 @@ void server_destroy(struct server **ps)
         worker_finish(&s->service.thread);
     sock_unix_remove(&s->unix_socket);
     registry_destroy(&s->node.registry);
+    adapter_destroy(&s->node.adapter);
     cache_destroy(&s->node.cache);
     limits_close(&s->node);
     app_manager_destroy(&s->node.apps);

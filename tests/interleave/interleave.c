@@ -27,6 +27,7 @@
 #include "base/json.h"
 #include "conn/conn.h"
 #include "server/worker.h"
+#include "support/adapter_scripted.h"
 #include "support/cache_scripted.h"
 
 enum { WORKERS = 3, CLIENTS = 4, STEPS = 60, CHANNELS = 4, USERS = 3, EXPECTED = 256 };
@@ -97,6 +98,7 @@ static struct loop *loops[WORKERS];
 static struct hmac *hmac;
 static bool is_slow;   /* the cache answers LATER */
 static bool is_faulty; /* and fails at times */
+static bool is_far;    /* the adapter answers LATER, too */
 static int64_t clock_ms;
 
 static int64_t clock_now(void *unused)
@@ -180,14 +182,19 @@ static void node_open(void)
     node.apps = app_manager_create(&apps, &e);
     node.cache =
         is_slow ? cache_create_with(&cache_scripted, &cache, &e) : cache_create(&cache, &e);
-    CHECK(node.apps && node.cache);
+    struct adapter_options adapter = {.driver = STR("local")};
+    node.adapter = is_far ? adapter_create_with(&adapter_scripted, &adapter, &e)
+                          : adapter_create(&adapter, &e);
+    CHECK(node.apps && node.cache && node.adapter);
     app_unref(&app);
     node_use(&node);
     for (uint16_t i = 0; i < WORKERS; i++) {
         CHECK(worker_init(&threads[i], &node, i, clock_now, NULL, &e));
         loops[i] = &threads[i].worker.loop;
     }
-    node.registry = registry_create(WORKERS, loops, node.cache, 3600000);
+    if (is_slow)
+        cache_scripted_mail(node.cache, loops);
+    node.registry = registry_create(WORKERS, loops, node.adapter, node.cache, 3600000);
     memset(told, 0, sizeof told);
     registry_set_teller(node.registry, on_told, NULL);
 }
@@ -199,6 +206,7 @@ static void node_close(void)
     for (int i = 0; i < WORKERS; i++)
         worker_finish(&threads[i]);
     registry_destroy(&node.registry);
+    adapter_destroy(&node.adapter);
     cache_destroy(&node.cache);
     app_manager_destroy(&node.apps);
     app_lives_finish(&node.lives);
@@ -421,6 +429,12 @@ static void cache_answer(void)
     bool fail = is_faulty && pick(4) == 0;
     if (is_slow && cache_scripted_release(node.cache, fail))
         note("the cache %s", fail ? "fails" : "answers");
+}
+
+static void adapter_answer(void)
+{
+    if (is_far && adapter_scripted_release(node.adapter, pick(4) != 0))
+        note("the adapter answers");
 }
 
 /* ---- checking ---- */
@@ -723,8 +737,15 @@ static void turn(uint32_t w)
     worker_turn(&threads[w], 0);
 }
 
+/* Only in a faulty schedule do answers come too late: a deadline of Confirm is a miss. */
 static void time_passes(int64_t ms)
 {
+    for (bool more = !is_faulty && (is_far || is_slow); more;) {
+        for (int w = 0; w < WORKERS; w++)
+            worker_turn(&threads[w], 0);
+        more = is_far && adapter_scripted_release(node.adapter, true);
+        more |= is_slow && cache_scripted_release(node.cache, false);
+    }
     clock_ms += ms;
     registry_tick(node.registry, clock_ms);
 }
@@ -757,7 +778,7 @@ static void step(void)
     else if (kind < 17)
         sign_in(i);
     else if (kind < 20)
-        cache_answer();
+        pick(2) ? cache_answer() : adapter_answer();
     else if (kind < 22)
         rare_step(i);
     else
@@ -774,6 +795,8 @@ static void settle_now(int enough)
     for (int round = 0; quiet < enough; round++) {
         size_t moved = 0;
         CHECK(round < ROUNDS_MAX);
+        while (is_far && adapter_scripted_release(node.adapter, true))
+            moved++;
         while (is_slow && cache_scripted_release(node.cache, false))
             moved++;
         for (int w = 0; w < WORKERS; w++)
@@ -882,6 +905,7 @@ static void schedule(uint64_t n)
     trace_count = 0;
     is_slow = n % 2;
     is_faulty = n % 4 == 3;
+    is_far = n % 3 == 0;
     memset(published, 0, sizeof published);
     memset(is_terminated, 0, sizeof is_terminated);
     memset(has_vanished, 0, sizeof has_vanished);

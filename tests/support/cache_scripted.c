@@ -24,6 +24,7 @@ struct scripted {
     struct item *items;
     struct waiting *first, **end;
     size_t count;
+    struct loop *const *loops; /* NULL: answers are calls */
 };
 
 static void item_free(struct item *x)
@@ -129,6 +130,42 @@ static struct item *perform(struct scripted *s, struct waiting *w, struct cache_
     return old;
 }
 
+struct answer_mail {
+    struct mail mail;
+    struct cache_call *call;
+    struct cache_answer answer;
+    char value[];
+};
+
+static void answer_read(void *owner, struct mail *m)
+{
+    struct answer_mail *x = (struct answer_mail *)m;
+    (void)owner;
+    cache_call_answer(x->call, &x->answer);
+    free(x);
+}
+
+static void answer(struct scripted *s, struct cache_call *call, const struct cache_answer *a)
+{
+    if (s->loops == NULL) {
+        cache_call_answer(call, a);
+        return;
+    }
+    struct answer_mail *x = mem_zero(sizeof *x + a->value.n);
+    x->mail.run = answer_read;
+    x->call = call;
+    x->answer = *a;
+    x->answer.value = str_of(x->value, a->value.n);
+    if (a->value.n > 0)
+        memcpy(x->value, a->value.p, a->value.n);
+    loop_post(NULL, s->loops[call->asker.worker], &x->mail);
+}
+
+void cache_scripted_mail(struct cache *c, struct loop *const *loops)
+{
+    ((struct scripted *)c)->loops = loops;
+}
+
 bool cache_scripted_release(struct cache *c, bool fail)
 {
     struct scripted *s = (struct scripted *)c;
@@ -141,7 +178,7 @@ bool cache_scripted_release(struct cache *c, bool fail)
         err_set(&a.err, ERR_UNAVAILABLE, "scripted failure");
     else
         gone = perform(s, w, &a);
-    cache_call_answer(w->call, &a);
+    answer(s, w->call, &a);
     if (gone != NULL)
         item_free(gone);
     if (fail || w->operation != SET)

@@ -63,6 +63,8 @@ static struct rig *rig_create(void)
     struct app_manager_options opt = {.apps = &r->app, .app_count = 1};
     r->node.apps = app_manager_create_with(&app_scripted, &opt, &e);
     assert_non_null(r->node.apps);
+    r->node.adapter = adapter_create(&(struct adapter_options){.driver = STR("local")}, &e);
+    assert_non_null(r->node.adapter);
     app_lives_init(&r->node.lives);
     r->node.wall_s = test_wall;
     r->node.worker_count = 1;
@@ -70,7 +72,7 @@ static struct rig *rig_create(void)
     r->node.settings->max_body_bytes = 1 << 20;
     assert_true(worker_init(&r->thread, &r->node, 0, test_clock, NULL, &e));
     r->loops[0] = &r->thread.worker.loop;
-    r->node.registry = registry_create(1, r->loops, NULL, 0);
+    r->node.registry = registry_create(1, r->loops, r->node.adapter, NULL, 0);
     node_use(&r->node);
     return r;
 }
@@ -88,6 +90,7 @@ static void rig_destroy(struct rig *r)
     close(r->peer);
     worker_close_streams(&r->thread);
     registry_destroy(&r->node.registry);
+    adapter_destroy(&r->node.adapter);
     app_manager_destroy(&r->node.apps);
     rate_limiter_destroy(&r->node.api_limiter);
     rate_limiter_destroy(&r->node.connect_limiter);

@@ -1,7 +1,8 @@
-/* unit/conn_conn - admission against an app store that is slow or away (WS-22), on one worker that
- * the test drives turn by turn. */
-#include "conn/conn.h"
+/* unit/conn_conn - connections whose app store, adapter or cache is slow or away (WS-22; design §4,
+ * Confirm), on one worker that the test drives turn by turn, with a clock of its own. */
+#include "conn/pending.h"
 
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <setjmp.h>
@@ -10,11 +11,21 @@
 
 #include "api/http.h"
 #include "server/worker.h"
+#include "support/adapter_scripted.h"
 #include "support/app_scripted.h"
+#include "support/cache_scripted.h"
 
 static struct node node;
 static struct worker_thread thread;
 static struct loop *loops[1];
+
+static int64_t passed_ms; /* beyond the real time */
+static bool is_far, is_slow;
+
+static int64_t test_clock(void *unused)
+{
+    return loop_clock_monotonic(unused) + passed_ms;
+}
 
 static int64_t wall_s(void)
 {
@@ -42,14 +53,34 @@ static int begin(void **state)
     node.settings->max_message_bytes = node.settings->max_frame_bytes = 1 << 20;
     node.settings->max_body_bytes = 1 << 20;
     node.apps = app_manager_create_with(&app_scripted, &apps, &e);
-    node.cache = cache_create(&cache, &e);
-    assert_true(node.apps && node.cache);
+    node.cache =
+        is_slow ? cache_create_with(&cache_scripted, &cache, &e) : cache_create(&cache, &e);
+    struct adapter_options adapter = {.driver = STR("local")};
+    node.adapter = is_far ? adapter_create_with(&adapter_scripted, &adapter, &e)
+                          : adapter_create(&adapter, &e);
+    assert_true(node.apps && node.cache && node.adapter);
     app_unref(&app);
     node_use(&node);
-    assert_true(worker_init(&thread, &node, 0, NULL, NULL, &e));
+    assert_true(worker_init(&thread, &node, 0, test_clock, NULL, &e));
     loops[0] = &thread.worker.loop;
-    node.registry = registry_create(1, loops, node.cache, 3600000);
+    node.registry = registry_create(1, loops, node.adapter, node.cache, 3600000);
     return 0;
+}
+
+static int begin_far(void **state)
+{
+    is_far = true;
+    int rc = begin(state);
+    is_far = false;
+    return rc;
+}
+
+static int begin_far_and_slow(void **state)
+{
+    is_slow = true;
+    int rc = begin_far(state);
+    is_slow = false;
+    return rc;
 }
 
 static int end(void **state)
@@ -58,6 +89,7 @@ static int end(void **state)
     worker_close_streams(&thread);
     worker_finish(&thread);
     registry_destroy(&node.registry);
+    adapter_destroy(&node.adapter);
     cache_destroy(&node.cache);
     app_manager_destroy(&node.apps);
     app_lives_finish(&node.lives);
@@ -181,12 +213,135 @@ static void r9_packets_full_of_work(void **state)
     turn();
 }
 
+/* ---- Confirm (design §4): what is waited for, and for how long ---- */
+
+static void send_text(int fd, const char *json)
+{
+    char frame[256];
+    size_t n = strlen(json);
+    assert_true(n < 126);
+    frame[0] = (char)0x81;
+    frame[1] = (char)(0x80 | n);
+    memset(frame + 2, 0, 4);
+    memcpy(frame + 6, json, n);
+    assert_int_equal(send(fd, frame, n + 6, 0), (ssize_t)n + 6);
+    turn();
+}
+
+static int subscriber(const char *channel)
+{
+    char text[128];
+    app_scripted_mode(node.apps, APP_ANSWER_NOW);
+    int fd = say(upgrade);
+    assert_true(heard(fd, "pusher:connection_established"));
+    snprintf(text, sizeof text, "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"%s\"}}",
+             channel);
+    send_text(fd, text);
+    return fd;
+}
+
+/* The wheel looks at a deadline up to two of its ticks late. */
+static void time_passes(int64_t ms)
+{
+    passed_ms += ms;
+    turn();
+}
+
+static void leave(int fd)
+{
+    close(fd);
+    turn();
+    assert_int_equal(thread.worker.pool.live, 0);
+}
+
+static void subscribe_waits_for_the_adapter(void **state)
+{
+    (void)state;
+    int fd = subscriber("a"), gone = subscriber("b");
+    assert_false(heard(fd, "subscription_succeeded"));
+    close(gone);
+    turn();
+    assert_int_equal(adapter_scripted_unsubscribed(node.adapter), 1);
+    assert_true(adapter_scripted_release(node.adapter, true));
+    turn();
+    assert_true(heard(fd, "subscription_succeeded"));
+    assert_true(adapter_scripted_release(node.adapter, true)); /* nobody is there any more */
+    leave(fd);
+    assert_int_equal(adapter_scripted_unsubscribed(node.adapter), 2);
+}
+
+static void adapter_is_away(void **state)
+{
+    (void)state;
+    int fd = subscriber("a");
+    time_passes(STEP_ADAPTER_MS - 500);
+    assert_false(heard(fd, "subscription_succeeded"));
+    time_passes(700);
+    assert_true(heard(fd, "subscription_succeeded")); /* it goes on alone */
+    assert_true(adapter_scripted_release(node.adapter, true)); /* too late, and nothing happens */
+    turn();
+    assert_false(heard(fd, "subscription_succeeded"));
+    leave(fd);
+}
+
+static void adapter_says_it_is_away(void **state)
+{
+    (void)state;
+    int fd = subscriber("a");
+    assert_true(adapter_scripted_release(node.adapter, false));
+    turn();
+    assert_true(heard(fd, "subscription_succeeded"));
+    leave(fd);
+}
+
+static void cache_is_asked_behind_the_adapter(void **state)
+{
+    (void)state;
+    int fd = subscriber("cache-a");
+    assert_int_equal(cache_scripted_waiting(node.cache), 0);
+    assert_true(adapter_scripted_release(node.adapter, true));
+    assert_int_equal(cache_scripted_waiting(node.cache), 1);
+    turn();
+    assert_false(heard(fd, "subscription_succeeded"));
+    time_passes(STEP_CACHE_MS + 200);
+    assert_true(heard(fd, "pusher:cache_miss")); /* bounded wait, then a miss */
+    assert_true(cache_scripted_release(node.cache, false));
+    turn();
+    assert_false(heard(fd, "pusher"));
+    leave(fd);
+}
+
+/* One that waits holds back those behind it, in their order; both share the wait. */
+static void answers_keep_their_order(void **state)
+{
+    char buffer[4096];
+    (void)state;
+    int fd = subscriber("a");
+    send_text(fd, "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"b\"}}");
+    send_text(fd, "{\"event\":\"pusher:ping\",\"data\":{}}");
+    time_passes(STEP_ADAPTER_MS + 200);
+    ssize_t n = recv(fd, buffer, sizeof buffer - 1, 0);
+    assert_true(n > 0);
+    buffer[n] = '\0';
+    for (ssize_t i = 0; i < n; i++)
+        buffer[i] = buffer[i] ? buffer[i] : ' ';
+    const char *a = strstr(buffer, "\"channel\":\"a\""), *b = strstr(buffer, "\"channel\":\"b\""),
+               *pong = strstr(buffer, "pusher:pong");
+    assert_true(a && b && pong && a < b && b < pong);
+    leave(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ws22_store_is_away, begin, end),
         cmocka_unit_test_setup_teardown(ws22_store_is_slow, begin, end),
         cmocka_unit_test_setup_teardown(r9_packets_full_of_work, begin, end),
+        cmocka_unit_test_setup_teardown(subscribe_waits_for_the_adapter, begin_far, end),
+        cmocka_unit_test_setup_teardown(adapter_is_away, begin_far, end),
+        cmocka_unit_test_setup_teardown(adapter_says_it_is_away, begin_far, end),
+        cmocka_unit_test_setup_teardown(cache_is_asked_behind_the_adapter, begin_far_and_slow, end),
+        cmocka_unit_test_setup_teardown(answers_keep_their_order, begin_far, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
