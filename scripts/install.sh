@@ -26,7 +26,7 @@ example)
     ;;
 test)
     packages="$packages libcmocka-dev libjansson-dev clang libclang-rt-14-dev"
-    packages="$packages chromium nginx-light haproxy caddy openssl"
+    packages="$packages chromium nginx-light haproxy caddy prometheus openssl"
     python_is_usable || packages="$packages python3 python3-venv"
     python3 -c 'import yaml' 2>/dev/null || packages="$packages python3-yaml"
     node_is_usable || packages="$packages nodejs npm"
@@ -69,7 +69,7 @@ servers=
 for p in $missing; do
     case $p in
     nginx-light) servers="$servers nginx" ;;
-    haproxy | caddy) servers="$servers $p" ;;
+    haproxy | caddy | prometheus) servers="$servers $p" ;;
     esac
 done
 keep_servers_off() {

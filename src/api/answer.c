@@ -48,7 +48,7 @@ void answer(struct request *q, int status, str content_type, str body, str more)
     stream_send(q->stream, f);
     frame_unref(f);
     buf_finish(&head);
-    count_answer(q, status, body.n);
+    count_answer(q, status, str_eq(q->head.method, S("HEAD")) ? 0 : body.n);
 }
 
 void answer_json(struct request *q, str body)

@@ -50,6 +50,13 @@ void count_answer(const struct request *q, int status, size_t body)
     METRICS_APP(q->app->metrics, http_transmitted_bytes[0], body);
 }
 
+void count_late_handshake(const struct request *q)
+{
+    if (q->kind == HTTP_MAIN)
+        METRICS_APP(metrics_app(S("unknown")),
+                    connection_errors[label_error_type_HANDSHAKE_TIMEOUT], 1);
+}
+
 void count_refusal(enum label_auth_reason reason)
 {
     METRICS_NODE(http_auth_failures[reason], 1);

@@ -11,6 +11,8 @@
 
 /* The request has been answered. */
 void count_answer(const struct request *q, int status, size_t body);
+/* A connection that had to become a WebSocket, or send its first request, in time. */
+void count_late_handshake(const struct request *q);
 /* It was refused by authentication. */
 void count_refusal(enum label_auth_reason reason);
 

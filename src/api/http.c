@@ -5,6 +5,7 @@
 
 #include "api/answer.h"
 #include "api/auth.h"
+#include "api/count.h"
 #include "api/headless.h"
 #include "api/limit.h"
 #include "api/redirect.h"
@@ -530,6 +531,8 @@ static size_t http_data(struct stream *s, char *in, size_t n, bool *more)
 static void http_timer(struct stream *s)
 {
     struct http_state *h = state_of(s);
+    if (!h->has_head && !h->must_go)
+        count_late_handshake(&h->request);
     if (h->must_go)
         stream_end(s, 0);
     else if (h->phase == PHASE_WAIT)
@@ -543,6 +546,8 @@ static void http_timer(struct stream *s)
 static void http_gone(struct stream *s)
 {
     struct http_state *h = state_of(s);
+    if (s->late)
+        count_late_handshake(&h->request);
     body_uncount(h, h->request.worker->node);
     headless_end(h);
     state_free(h);

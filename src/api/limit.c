@@ -66,7 +66,7 @@ static void measure(const struct request *q)
     struct metrics_app *m = metrics_app(S("global"));
     unsigned type = is_upgrade(q) ? label_limiter_type_WEBSOCKET : label_limiter_type_API;
     METRICS_APP(m, rate_limit_checks[type], 1);
-    if (!q->rate.is_allowed)
+    if (!q->rate.is_allowed && !q->rate.is_unavailable)
         METRICS_APP(m, rate_limit_triggered[type], 1);
 }
 

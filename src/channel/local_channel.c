@@ -127,14 +127,19 @@ static struct subscriber *excluded(struct local_list *l, uint16_t worker, const 
     return who->number == m->exclude.number ? who : NULL;
 }
 
+static void count_queued(const struct local_channel *c, uint64_t frames, uint32_t payload)
+{
+    if (frames == 0)
+        return;
+    METRICS_APP(c->metrics, ws_messages_sent[0], frames);
+    METRICS_APP(c->metrics, socket_transmitted_bytes[0], frames * payload);
+}
+
 /* The last worker that has queued a message knows how many it reached and how long it took. */
 static void count_delivered(struct local_channel *c, struct message *m, uint32_t queued,
                             uint32_t payload, uint64_t dropped)
 {
-    if (queued) {
-        METRICS_APP(c->metrics, ws_messages_sent[0], queued);
-        METRICS_APP(c->metrics, socket_transmitted_bytes[0], (uint64_t)queued * payload);
-    }
+    count_queued(c, queued, payload);
     if (dropped)
         METRICS_APP(c->metrics, messages_dropped[label_message_reason_SLOW_CONSUMER], dropped);
     if (m->received_ns == 0)
@@ -190,7 +195,14 @@ void local_channel_deliver(struct local_channel *c, uint16_t worker, struct mess
 void local_channel_tell_watchers(struct local_channel *c, struct frame *f, uint64_t seq)
 {
     struct local_list *l = c->watchers;
-    for (uint32_t i = 0; l && i < l->n; i++)
-        if (seq > l->v[i].joined_seq)
+    if (!l || l->n == 0)
+        return;
+    const struct stream_pool *pool = l->v[0].who->stream.pool;
+    uint64_t dropped = pool->dropped, sent = 0;
+    for (uint32_t i = 0; i < l->n; i++)
+        if (seq > l->v[i].joined_seq) {
             stream_send(&l->v[i].who->stream, f);
+            sent++;
+        }
+    count_queued(c, sent - (pool->dropped - dropped), f->payload);
 }

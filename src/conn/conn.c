@@ -34,12 +34,20 @@ void conn_log_event(const struct conn *c, const struct log_place *at, str messag
 
 /* ---- sending ---- */
 
+void conn_send_frame(struct conn *c, struct frame *f)
+{
+    const struct stream_pool *pool = c->sub.stream.pool;
+    uint64_t dropped = pool->dropped;
+    stream_send(conn_stream(c), f);
+    if (pool->dropped == dropped)
+        count_sent(c, f->payload);
+}
+
 void conn_send(struct conn *c, str json)
 {
     struct frame *f = ws_text_frame(json, c->sub.stream.deflate);
-    stream_send(conn_stream(c), f);
+    conn_send_frame(c, f);
     frame_unref(f);
-    count_sent(c, json.n);
 }
 
 static void send_control(struct conn *c, enum ws_opcode opcode, str payload)
@@ -89,8 +97,6 @@ static void conn_leave_all(struct conn *c, bool abrupt)
 
 static void conn_part(struct conn *c, const struct wire_error *e, uint16_t code, str reason)
 {
-    if (c->sub.stream.ending)
-        return;
     c->is_open = false;
     conn_log(c, "closing socket", LOG_INTEGER("code", code));
     conn_leave_all(c, e && e->id == WIRE_PONG_TIMEOUT);
@@ -105,11 +111,14 @@ static void conn_part(struct conn *c, const struct wire_error *e, uint16_t code,
 
 void conn_close(struct conn *c, const struct wire_error *e)
 {
-    conn_part(c, e, (uint16_t)e->code, str_z(e->text));
+    if (!c->sub.stream.ending)
+        conn_part(c, e, (uint16_t)e->code, str_z(e->text));
 }
 
 void conn_close_code(struct conn *c, uint16_t code, str reason)
 {
+    if (c->sub.stream.ending)
+        return;
     count_close(c, code);
     conn_part(c, NULL, code, reason);
 }
@@ -153,10 +162,12 @@ static bool protocol_is_fine(struct conn *c, str query)
     if (protocol.p && (!str_u64(protocol, 255, &v) || v < 4)) {
         struct wire_error e = wire_error_f(WIRE_UNSUPPORTED_PROTOCOL, "%.*s",
                                            (int)(protocol.n < 32 ? protocol.n : 32), protocol.p);
-        if (v == 2 && str_eq(protocol, S("2")))
+        if (v == 2 && str_eq(protocol, S("2"))) {
+            count_error(c, e.id);
             conn_close_code(c, (uint16_t)e.code, str_z(e.text));
-        else
+        } else {
             conn_close(c, &e);
+        }
         return false;
     }
     return true;
@@ -437,7 +448,7 @@ static void on_item(struct conn *c, const struct ws_event *ev)
         break;
     case WS_CLOSE:
         c->sub.stream.peer_done = true;
-        conn_close_code(c, ev->close_code == 1005 ? 1000 : ev->close_code, S(""));
+        conn_part(c, NULL, ev->close_code == 1005 ? 1000 : ev->close_code, S(""));
         break;
     case WS_BAD:
         conn_close_code(c, ev->close_code, str_z(ev->why));

@@ -87,6 +87,8 @@ size_t conn_socket_id(const struct conn *c, char out[24]);
 
 /* Sends a JSON text as one frame, compressed if agreed. */
 void conn_send(struct conn *c, str json);
+/* The same for a frame that is there already, of the kind that was agreed. */
+void conn_send_frame(struct conn *c, struct frame *f);
 /* pusher:error that leaves the connection usable; channel.n 0: none to name. */
 void conn_error(struct conn *c, str channel, const struct wire_error *e);
 /* error frame and Close with the same text (websocket-protocol §2.7); leaves all channels now. */

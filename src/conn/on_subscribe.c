@@ -162,7 +162,7 @@ static void answer_cached(struct conn *c, str channel, enum fetched found, str e
 static void answer_held(struct conn *c, struct step *s)
 {
     if (s->hold.newest)
-        stream_send(conn_stream(c), message_frame(s->hold.newest, conn_stream(c)->deflate));
+        conn_send_frame(c, message_frame(s->hold.newest, conn_stream(c)->deflate));
     else
         answer_cached(c, s->channel_name, s->fetched, s->cached);
 }

@@ -642,10 +642,8 @@ static bool queue_accepts(struct stream *s, const struct frame *f)
     if (!limit_reached(s, q->left_count, q->left_bytes))
         return true;
     if (s->pool->limits.drop_when_full) {
-        if (f->droppable) {
-            s->pool->dropped++;
+        if (f->droppable)
             return false;
-        }
         if (!limit_reached(s, q->left_count / 2, q->left_bytes / 2))
             return true;
     }
@@ -658,15 +656,17 @@ static bool queue_accepts(struct stream *s, const struct frame *f)
 
 void stream_send(struct stream *s, struct frame *f)
 {
-    if (s->fd < 0 || s->ending || s->over)
+    if (s->fd < 0 || s->ending)
         return;
-    if (!s->queue) {
+    if (!s->queue && !s->over) {
         s->out = sequence_append(&s->pool->root, s->out, f);
         mark(s);
         return;
     }
-    if (!queue_accepts(s, f))
+    if (s->over || !queue_accepts(s, f)) {
+        s->pool->dropped++;
         return;
+    }
     queue_push(s->queue, f);
     /* EPOLLOUT tells when to try again; without waiting for it only with a limit's worth. */
     if (limit_reached(s, queue_count(s->queue), s->queue->bytes))
@@ -816,6 +816,7 @@ void stream_deadline(struct stream *s, int64_t due_ms)
 
 void stream_timer(struct stream *s)
 {
+    s->late = s->handshaking;
     if (s->ending || s->handshaking)
         leave(s);
     else

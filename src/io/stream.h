@@ -74,6 +74,7 @@ struct stream {
     bool peer_done : 1;   /* nothing more comes: close as soon as the output has left */
     bool handshaking : 1; /* TLS has begun: nothing reaches the user, nothing leaves */
     bool read_waits : 1;  /* TLS must write before it can read on */
+    bool late : 1;        /* it is gone because TLS was not agreed in time */
 };
 
 struct stream_limits {
@@ -101,7 +102,7 @@ struct stream_pool {
     char *buffer;
     char *record; /* frames are joined there for TLS; NULL until the first such stream */
     uint16_t worker;
-    uint64_t dropped;    /* frames left out for slow readers */
+    uint64_t dropped; /* frames that were not queued because their reader is slow */
     uint64_t unsent;  /* bytes that the kernel refused and that still wait */
     uint32_t handshakes; /* steps in this turn */
 };
