@@ -4,7 +4,8 @@
 # Present tools count, wherever they come from: node 18 or newer, python3 3.9 or newer with venv.
 set -eu
 purpose=${1:-build}
-packages="build-essential meson ninja-build pkg-config libssl-dev zlib1g-dev libxxhash-dev libcurl4-openssl-dev libpcre2-dev"
+packages="build-essential meson ninja-build pkg-config libssl-dev zlib1g-dev libxxhash-dev
+    libcurl4-openssl-dev libpcre2-dev"
 
 node_is_usable() {
     command -v node >/dev/null && command -v npm >/dev/null &&

@@ -100,7 +100,7 @@ def check_includes(path, name, text, rules):
             continue
         other = target.split("/")[0] if "/" in target else None
         if other is None:
-            if target != "drivers.def":
+            if target != "drivers.def" and not target.endswith(".generated.h"):
                 complain(path, line, 'include "%s" with its folder' % target)
             continue
         if folder is None or other == folder or (folder, target) in allows:

@@ -15,7 +15,8 @@
 
 #define DRIVER_1(symbol) &symbol
 #define DRIVER_0(symbol) NULL
-#define ADAPTER_DRIVER(name, others, symbol, built, package) {name, package, DRIVER_##built(symbol)},
+#define ADAPTER_DRIVER(name, others, symbol, built, package)                                       \
+    {name, package, DRIVER_##built(symbol)},
 static const struct {
     const char *name, *package;
     const struct adapter_driver *driver;

@@ -166,7 +166,8 @@ static bool has_local(const struct registry *r, const struct record *rec)
 
 static bool record_is_used(const struct registry *r, const struct record *rec)
 {
-    return has_local(r, rec) || rec->remotes != NULL || (rec->hooks && !hooks_are_idle(rec->hooks)) ||
+    return has_local(r, rec) || rec->remotes != NULL ||
+           (rec->hooks && !hooks_are_idle(rec->hooks)) ||
            (rec->presence && rec->presence->count > 0); /* a member on lease */
 }
 

@@ -5,8 +5,8 @@
 #include "base/arena.h"
 #include "metrics/blocks.h"
 #include "metrics/process.h"
-#if __has_include("sockudo_commit.h")
-#include "sockudo_commit.h" /* made by the build */
+#if __has_include("commit.generated.h")
+#include "commit.generated.h" /* made by the build */
 #else
 #define SOCKUDO_COMMIT "unknown"
 #endif

@@ -86,8 +86,8 @@ static bool workers_open(struct server *s, const struct config *c, struct err *e
     if (!service_open(&s->service, &s->node, e))
         return false;
     s->has_service = true;
-    s->node.registry =
-        registry_create(n, s->loops, s->node.adapter, s->node.cache, (int64_t)c->channel_cache_ttl_s * 1000);
+    s->node.registry = registry_create(n, s->loops, s->node.adapter, s->node.cache,
+                                       (int64_t)c->channel_cache_ttl_s * 1000);
     registry_set_lease(s->node.registry, (int64_t)c->presence.ungraceful_timeout_s * 1000);
     return service_open_webhooks(&s->service, c, e);
 }
