@@ -46,6 +46,24 @@ static void report_print(const struct config_report *r)
     }
 }
 
+/* All that can be refused comes before the first change. Takes *fresh, also on false. */
+static bool take(struct server *s, struct config *fresh, struct err *e)
+{
+    struct tls_set *certificates;
+    if (!server_tls_prepare(s, fresh, &certificates, e) || !use_apps(s, fresh, e)) {
+        tls_set_unref(&certificates);
+        config_finish(fresh);
+        return false;
+    }
+    limits_change(&s->node, s->config, fresh);
+    config_finish(s->config);
+    *s->config = *fresh;
+    logging_use(s->config);
+    use_settings(s);
+    server_tls_use(s, &certificates);
+    return true;
+}
+
 void server_reload(struct server *s)
 {
     static struct config fresh; /* both: too large for a stack frame, and main runs this alone */
@@ -57,20 +75,10 @@ void server_reload(struct server *s)
         config_needs_restart(s->config, &fresh, &report);
     report_print(&report);
     config_report_finish(&report);
-    if (good && !use_apps(s, &fresh, &e)) {
-        config_finish(&fresh);
-        good = false;
-    }
-    if (good) {
-        limits_change(&s->node, s->config, &fresh);
-        config_finish(s->config);
-        *s->config = fresh;
-        logging_use(s->config);
-        use_settings(s);
-        server_tls_reload(s);
+    good = good && take(s, &fresh, &e);
+    if (good)
         log_info("server", "configuration reloaded");
-    } else {
+    else
         log_error("server", "reload refused, nothing has changed: %s", e.text);
-    }
     notify_ready(good ? "Serving" : "Serving; the last reload was refused");
 }

@@ -36,10 +36,13 @@ struct server {
 void server_reload(struct server *s);
 /* tls.c: loads the certificates for the workers, who do not run yet. */
 NODISCARD bool server_tls_open(struct server *s, struct err *e);
-/* Loads them again; new connections use them, the others keep theirs. One that fails is logged, and
- * changes nothing. */
-void server_tls_reload(struct server *s);
-/* Every few seconds: as above if a file has changed. */
+/* Loads those of a newer configuration; *out NULL: there are none to use. */
+NODISCARD bool server_tls_prepare(struct server *s, const struct config *fresh,
+                                  struct tls_set **out, struct err *e);
+/* New connections use them from now on, the others keep theirs. Takes *set. */
+void server_tls_use(struct server *s, struct tls_set **set);
+/* Every few seconds: loads them again if a file has changed; what fails is logged and changes
+ * nothing. */
 void server_tls_watch(struct server *s);
 /* drain.c: closes WebSockets with 4200, spread over the grace period; ends when nobody is left or
  * it is over. A second signal ends the process. */

@@ -21,9 +21,9 @@ static void options_free(struct tls_options *o)
     free((void *)(uintptr_t)o->certificates);
 }
 
-static struct tls_set *load(struct server *s, struct err *e)
+static struct tls_set *load(struct server *s, const struct config *c, struct err *e)
 {
-    struct tls_options o = options_of(s->config);
+    struct tls_options o = options_of(c);
     tls_files_changed(&o, &s->tls_seen); /* before: what changes meanwhile is seen the next time */
     struct tls_set *set = tls_set_load(&o, e);
     options_free(&o);
@@ -35,7 +35,7 @@ bool server_tls_open(struct server *s, struct err *e)
     if (!s->config->ssl.enabled)
         return true;
     s->has_tls = true;
-    struct tls_set *set = load(s, e);
+    struct tls_set *set = load(s, s->config, e);
     for (uint16_t i = 0; set && i < s->node.worker_count; i++)
         s->threads[i].worker.pool.tls = tls_set_ref(set);
     bool good = set != NULL;
@@ -43,19 +43,23 @@ bool server_tls_open(struct server *s, struct err *e)
     return good;
 }
 
-void server_tls_reload(struct server *s)
+bool server_tls_prepare(struct server *s, const struct config *fresh, struct tls_set **out,
+                        struct err *e)
 {
-    struct err e;
-    if (!s->has_tls || !s->config->ssl.enabled)
+    *out = NULL;
+    if (!s->has_tls || !fresh->ssl.enabled)
+        return true;
+    *out = load(s, fresh, e);
+    return *out != NULL;
+}
+
+void server_tls_use(struct server *s, struct tls_set **set)
+{
+    if (!*set)
         return;
-    struct tls_set *set = load(s, &e);
-    if (!set) {
-        log_error("server", "certificates stay as they were: %s", e.text);
-        return;
-    }
     for (uint16_t i = 0; i < s->node.worker_count; i++)
-        worker_use_tls(&s->threads[i], set);
-    tls_set_unref(&set);
+        worker_use_tls(&s->threads[i], *set);
+    tls_set_unref(set);
     log_info("server", "certificates loaded again");
 }
 
@@ -66,6 +70,12 @@ void server_tls_watch(struct server *s)
     struct tls_options o = options_of(s->config);
     bool changed = tls_files_changed(&o, &s->tls_seen);
     options_free(&o);
-    if (changed)
-        server_tls_reload(s);
+    struct tls_set *set;
+    struct err e;
+    if (!changed)
+        return;
+    if (server_tls_prepare(s, s->config, &set, &e))
+        server_tls_use(s, &set);
+    else
+        log_error("server", "certificates stay as they were: %s", e.text);
 }
