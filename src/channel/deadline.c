@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-void deadlines_init(struct deadlines *d)
+void deadlines_init(struct deadlines *d, int64_t now_ms)
 {
-    *d = (struct deadlines){.tick = INT64_MIN};
+    *d = (struct deadlines){.tick = now_ms / DEADLINE_SLOT_MS};
     pthread_mutex_init(&d->lock, NULL);
 }
 
@@ -23,8 +23,6 @@ void deadlines_finish(struct deadlines *d)
 static void put(struct deadlines *d, struct deadline *x)
 {
     int64_t tick = (x->due_ms + DEADLINE_SLOT_MS - 1) / DEADLINE_SLOT_MS;
-    if (d->tick == INT64_MIN)
-        d->tick = tick - 1;
     if (tick <= d->tick)
         tick = d->tick + 1;
     if (tick >= d->tick + DEADLINE_SLOTS)
@@ -66,15 +64,13 @@ static void slot_take(struct deadlines *d, int64_t tick, int64_t now_ms, struct 
 struct deadline *deadlines_take(struct deadlines *d, int64_t now_ms)
 {
     struct deadline *ripe = NULL;
-    int64_t last = now_ms == INT64_MAX ? d->tick + DEADLINE_SLOTS - 1 : now_ms / DEADLINE_SLOT_MS;
     pthread_mutex_lock(&d->lock);
-    if (d->tick != INT64_MIN) {
-        if (last - d->tick > DEADLINE_SLOTS)
-            d->tick = last - DEADLINE_SLOTS;
-        while (d->tick < last) {
-            d->tick++;
-            slot_take(d, d->tick, now_ms, &ripe);
-        }
+    int64_t last = now_ms == INT64_MAX ? d->tick + DEADLINE_SLOTS - 1 : now_ms / DEADLINE_SLOT_MS;
+    if (last - d->tick > DEADLINE_SLOTS)
+        d->tick = last - DEADLINE_SLOTS;
+    while (d->tick < last) {
+        d->tick++;
+        slot_take(d, d->tick, now_ms, &ripe);
     }
     pthread_mutex_unlock(&d->lock);
     return ripe;

@@ -26,7 +26,8 @@ struct deadlines {
     int64_t tick; /* slots up to here have been taken */
 };
 
-void deadlines_init(struct deadlines *d);
+/* now_ms: nothing is due before it. */
+void deadlines_init(struct deadlines *d, int64_t now_ms);
 void deadlines_finish(struct deadlines *d);
 void deadlines_add(struct deadlines *d, str app, str name, int64_t due_ms);
 /* Those that are due, to be freed one by one; all there are with now_ms INT64_MAX. */

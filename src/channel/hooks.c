@@ -142,12 +142,21 @@ int64_t hooks_count(struct hooks *h, uint32_t count, int64_t now_ms)
         return -1;
     int64_t next_ms = h->counted_ms + HOOKS_COUNT_SLOW_MS;
     if (count > HOOKS_COUNT_SLOW_ABOVE && h->counted_ms && now_ms < next_ms) {
-        if (h->count_waits)
+        if (h->count_due_ms)
             return -1;
-        h->count_waits = true;
+        h->count_due_ms = next_ms;
         return next_ms;
     }
     h->counted = count;
     h->counted_ms = now_ms;
     return 0;
+}
+
+/* A count of 100 or less is told at once, and moves counted_ms, while the deadline stays. */
+bool hooks_count_is_due(struct hooks *h, int64_t now_ms)
+{
+    if (h->count_due_ms == 0 || h->count_due_ms > now_ms)
+        return false;
+    h->count_due_ms = 0;
+    return true;
 }

@@ -24,9 +24,9 @@ struct hooks_leaver { /* a user who has left but is not yet removed */
 struct hooks {
     uint32_t wanted;      /* enum app_webhook_event, by the app's record of the last change */
     bool occupied;        /* announced */
-    bool count_waits;     /* a deadline is set for it */
     uint32_t counted;     /* subscription_count last told */
     int64_t counted_ms;   /* when; 0: never */
+    int64_t count_due_ms; /* a deadline is set for the next; 0: none */
     int64_t vacate_ms;    /* empty since; to be told then; 0: not empty */
     struct hooks_leaver *first, *last; /* in the order of their deadlines */
     struct hooks_leaver **buckets;
@@ -54,5 +54,7 @@ struct hooks_leaver *hooks_user_gone(struct hooks *h, int64_t now_ms);
 
 /* The count is now `count`. 0: tell it; -1: it was told already; else a deadline to look again. */
 int64_t hooks_count(struct hooks *h, uint32_t count, int64_t now_ms);
+/* True, once: the deadline has passed, ask hooks_count again. */
+bool hooks_count_is_due(struct hooks *h, int64_t now_ms);
 
 #endif

@@ -103,11 +103,9 @@ static void snapshot_append(struct presence *p, const struct member *m)
 
 static void lease_drop(struct presence *p, struct member *m)
 {
-    struct member **at = &p->leases;
-    while (*at != m)
-        at = &(*at)->lease_next;
-    *at = m->lease_next;
-    m->lease_next = NULL;
+    *(m->lease_prev ? &m->lease_prev->lease_next : &p->leases) = m->lease_next;
+    *(m->lease_next ? &m->lease_next->lease_prev : &p->last_lease) = m->lease_prev;
+    m->lease_next = m->lease_prev = NULL;
 }
 
 struct member *presence_join(struct presence *p, str user_id, str user_info, bool *is_first)
@@ -161,11 +159,10 @@ bool presence_leave(struct presence *p, struct member *m)
 
 void presence_lease(struct presence *p, struct member *m, int64_t until_ms)
 {
-    struct member **end = &p->leases;
-    while (*end)
-        end = &(*end)->lease_next;
-    *end = m;
+    m->lease_prev = p->last_lease;
     m->lease_next = NULL;
+    *(p->last_lease ? &p->last_lease->lease_next : &p->leases) = m;
+    p->last_lease = m;
     m->lease_ms = until_ms;
     m->subscriptions = 0;
 }
@@ -175,7 +172,7 @@ struct member *presence_lease_ended(struct presence *p, int64_t now_ms)
     struct member *m = p->leases;
     if (!m || m->lease_ms > now_ms)
         return NULL;
-    p->leases = m->lease_next;
+    lease_drop(p, m);
     unlink_member(p, m);
     return m;
 }

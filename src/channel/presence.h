@@ -18,7 +18,8 @@ struct member {                 /* one user of one channel */
     struct member *chain;       /* hash bucket */
     uint64_t hash;
     uint32_t subscriptions; /* of this user in this channel, all workers; 0: on lease */
-    struct member *lease_next;
+    bool is_told;           /* webhooks know him: hooks_user_left may tell that he is gone */
+    struct member *lease_next, *lease_prev;
     int64_t lease_ms; /* when it ends */
     str user_id, user_info; /* behind the struct; never change */
     char text[];
@@ -32,7 +33,7 @@ struct presence {
     struct member *first, *last;
     struct member **buckets;
     uint32_t bucket_count, count;
-    struct member *leases; /* in the order they began */
+    struct member *leases, *last_lease; /* in the order they began */
     struct presence_text *ids, *hash; /* NULL: build anew */
 };
 /* What a joiner is told: two references and their lengths. */

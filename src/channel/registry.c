@@ -10,6 +10,7 @@
 #include "wire/ws_encode.h"
 
 enum { COUNT_SLOW_ABOVE = 100, COUNT_SLOW_MS = 5000, WATCH_SLOW_MS = 1000 };
+static const int64_t END_MS = INT64_MAX / 2; /* the time of the last tick: sums stay in range */
 
 static registry_close_fn *close_subscriber;
 
@@ -42,7 +43,7 @@ struct registry *registry_create(uint16_t workers, struct loop **loops, struct a
     crypto_random(&r->seed, sizeof r->seed);
     for (int i = 0; i < REGISTRY_PARTITIONS; i++)
         pthread_mutex_init(&r->parts[i].lock, NULL);
-    deadlines_init(&r->deadlines);
+    deadlines_init(&r->deadlines, loops[0]->now_ms);
     return r;
 }
 
@@ -421,22 +422,34 @@ static void hooks_look_count(struct registry *r, struct loop *from, struct recor
 }
 
 static void hooks_joined(struct registry *r, struct loop *from, struct record *rec,
-                         const struct join *j, bool is_first)
+                         const struct join *j, struct member *newcomer)
 {
     if (!has_hooks(r, rec, j->app))
         return;
     if (hooks_begin(rec->hooks))
         tell(r, from, rec, WEBHOOK_CHANNEL_OCCUPIED, S(""));
-    if (is_first && hooks_user_came(rec->hooks, j->user_id))
-        tell(r, from, rec, WEBHOOK_MEMBER_ADDED, j->user_id);
+    if (newcomer) {
+        newcomer->is_told = true;
+        if (hooks_user_came(rec->hooks, j->user_id))
+            tell(r, from, rec, WEBHOOK_MEMBER_ADDED, j->user_id);
+    }
     hooks_look_count(r, from, rec, j->now_ms);
 }
 
 static void hooks_member_left(struct registry *r, struct record *rec, const struct member *m,
                               int64_t now_ms)
 {
-    if (rec->hooks)
+    if (rec->hooks && m->is_told)
         look_later(r, rec, hooks_user_left(rec->hooks, m->user_id, now_ms));
+}
+
+/* A member on lease is told of as removed before his channel as vacated. */
+static void hooks_look_empty(struct registry *r, struct record *rec, int64_t now_ms)
+{
+    bool is_empty = rec->subscriptions == 0 && (!rec->presence || rec->presence->count == 0);
+    int64_t due_ms = is_empty ? hooks_empty(rec->hooks, now_ms) : 0;
+    if (due_ms)
+        look_later(r, rec, due_ms);
 }
 
 static void hooks_left(struct registry *r, struct loop *from, struct record *rec,
@@ -444,9 +457,7 @@ static void hooks_left(struct registry *r, struct loop *from, struct record *rec
 {
     if (!has_hooks(r, rec, l->app))
         return;
-    int64_t due_ms = rec->subscriptions == 0 ? hooks_empty(rec->hooks, l->now_ms) : 0;
-    if (due_ms)
-        look_later(r, rec, due_ms);
+    hooks_look_empty(r, rec, l->now_ms);
     hooks_look_count(r, from, rec, l->now_ms);
 }
 
@@ -456,10 +467,8 @@ static void hooks_run(struct registry *r, struct record *rec, int64_t now_ms)
     struct hooks *h = rec->hooks;
     for (struct hooks_leaver *l; (l = hooks_user_gone(h, now_ms)) != NULL; free(l))
         tell(r, NULL, rec, WEBHOOK_MEMBER_REMOVED, str_of(l->id, l->n));
-    if (h->count_waits && now_ms >= h->counted_ms + HOOKS_COUNT_SLOW_MS) {
-        h->count_waits = false;
+    if (hooks_count_is_due(h, now_ms))
         hooks_look_count(r, NULL, rec, now_ms);
-    }
     if (rec->subscriptions == 0 && hooks_vacate(h, now_ms))
         tell(r, NULL, rec, WEBHOOK_CHANNEL_VACATED, S(""));
 }
@@ -486,7 +495,10 @@ static void leases_run(struct registry *r, struct record *rec, int64_t now_ms)
     while (rec->presence && (m = presence_lease_ended(rec->presence, now_ms)) != NULL) {
         if (rec->subscriptions)
             announce_member(r, NULL, rec, m, false);
-        hooks_member_left(r, rec, m, now_ms == INT64_MAX ? 0 : now_ms);
+        int64_t left_ms = now_ms == END_MS ? 0 : now_ms;
+        hooks_member_left(r, rec, m, left_ms);
+        if (rec->hooks)
+            hooks_look_empty(r, rec, left_ms);
         free(m);
     }
 }
@@ -513,7 +525,7 @@ void registry_tick(struct registry *r, int64_t now_ms)
     while (ripe) {
         struct deadline *d = ripe;
         ripe = d->next;
-        due_run(r, d, now_ms);
+        due_run(r, d, now_ms == INT64_MAX ? END_MS : now_ms);
         free(d);
     }
 }
@@ -666,7 +678,7 @@ static void activate(struct registry *r, struct loop *from, struct record *rec,
     if (rec->hidden)
         return;
     count_joined(rec, j->app);
-    hooks_joined(r, from, rec, j, is_first);
+    hooks_joined(r, from, rec, j, is_first ? m : NULL);
     if (j->app && j->app->app->enable_subscription_count)
         count_tell(r, from, rec, j->now_ms);
 }

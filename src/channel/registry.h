@@ -75,7 +75,7 @@ struct registry {
 struct registry *registry_create(uint16_t workers, struct loop **loops, struct adapter *adapter,
                                  struct cache *cache, int64_t cache_ttl_ms);
 void registry_destroy(struct registry **r);
-/* Who hears of what webhooks tell; before the first subscription. */
+/* Who hears of what webhooks tell; before the first subscription, and NULL when no thread runs. */
 void registry_set_teller(struct registry *r, channel_tell_fn *tell, void *ctx);
 /* How long a member stays whose connection was lost without a farewell. */
 void registry_set_lease(struct registry *r, int64_t lease_ms);
