@@ -113,16 +113,18 @@ bool app_table_update(struct app_table *t, const struct app_list *l)
             continue;
         struct app *fresh = app_ref(l->apps[i]);
         e->is_listed = true;
-        lost |= e->app->enabled && !fresh->enabled;
+        lost |= !fresh->enabled && e->connections > 0;
         entry_set(e, &fresh);
     }
     for (size_t i = 0; i < COUNT_OF(t->buckets); i++)
         for (struct app_entry *e = t->buckets[i]; e; e = e->next) {
-            if (e->is_listed || !e->app->enabled)
+            if (e->is_listed)
+                continue;
+            lost |= e->connections > 0;
+            if (!e->app->enabled)
                 continue;
             struct app *gone = disabled_copy(e->app);
             entry_set(e, &gone);
-            lost = true;
         }
     return lost;
 }

@@ -41,7 +41,8 @@ void app_table_finish(struct app_table *t);
  * one in use replaces it. The entry lives until app_table_finish. */
 struct app_entry *app_table_take(struct app_table *t, struct app **app);
 /* Takes the records of the list for the entries in use; an app that is not in it any more becomes
- * a disabled one. True if some entry is disabled now that was enabled before. */
+ * a disabled one. True if an entry that has connections is disabled: a look-up may have brought its
+ * record before the list came. */
 bool app_table_update(struct app_table *t, const struct app_list *l);
 
 #endif
