@@ -602,6 +602,8 @@ static void conn_timer(struct stream *s)
         return;
     if (s->paused)
         c->active_ms = now; /* we are not reading: the silence is ours */
+    if (!c->app->app->enable_user_authentication)
+        c->authorize_by_ms = 0; /* a newer record of the app asks for nothing */
     if (c->authorize_by_ms && now >= c->authorize_by_ms) {
         refuse(c, WIRE_AUTH_TIMEOUT);
         return;
