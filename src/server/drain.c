@@ -35,14 +35,24 @@ static int64_t spread_of(const struct server *s, int64_t grace)
     return sockets < longest ? sockets : longest;
 }
 
-static void look(void)
+static void look(struct server *s)
 {
     int sig = server_signal(DRAIN_LOOK_MS);
+    server_watchdog_feed(s);
     if (sig != SIGTERM && sig != SIGINT)
         return;
     log_warn("server", "second signal, leaving at once");
     log_stop();
     _exit(1);
+}
+
+/* Until nobody is in a channel any more: then nothing new is told, although farewells of the last
+ * may take until the end, and webhooks have the rest of the time. */
+static void wait_for_members(struct server *s, int64_t end)
+{
+    while (atomic_load(&s->node.connections) > 0 && sockets_draining(s) > 0 &&
+           loop_clock_monotonic(NULL) < end)
+        look(s);
 }
 
 void server_drain(struct server *s)
@@ -54,9 +64,9 @@ void server_drain(struct server *s)
     log_info("server", "shutting down, %u sockets", sockets_live(s));
     for (uint16_t i = 0; i < s->node.worker_count; i++)
         worker_drain(&s->threads[i], spread);
-    while (sockets_draining(s) > 0 && loop_clock_monotonic(NULL) < end)
-        look();
+    wait_for_members(s, end);
     service_flush(&s->service);
-    while (!atomic_load(&s->service.is_flushed) && loop_clock_monotonic(NULL) < end)
-        look();
+    while ((sockets_draining(s) > 0 || !atomic_load(&s->service.is_flushed)) &&
+           loop_clock_monotonic(NULL) < end)
+        look(s);
 }

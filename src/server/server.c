@@ -217,7 +217,7 @@ static bool threads_start(struct server *s, struct err *e)
 }
 
 /* Only a node whose loops turn may say that it lives. */
-static void watchdog_feed(struct server *s)
+void server_watchdog_feed(struct server *s)
 {
     int64_t oldest = loop_clock_monotonic(NULL) - s->watchdog_ms - LOOP_MAX_WAIT_MS;
     if (s->watchdog_ms == 0)
@@ -264,7 +264,7 @@ int server_run(struct server *s)
             break;
         if (sig == SIGHUP)
             server_reload(s);
-        watchdog_feed(s);
+        server_watchdog_feed(s);
         certificates_watch(s);
     }
     server_drain(s);

@@ -4,6 +4,11 @@
 
 enum { TICK_MS = DEADLINE_SLOT_MS, LEAVING_TICK_MS = 10 };
 
+static struct service *service_of(void *owner)
+{
+    return CONTAINER_OF((struct worker_thread *)owner, struct service, thread);
+}
+
 static void queue_measure(struct service *s)
 {
     struct queue_counts n = queue_count(s->queue);
@@ -12,13 +17,25 @@ static void queue_measure(struct service *s)
         atomic_store_explicit(&s->jobs[i], jobs[i], memory_order_relaxed);
 }
 
+/* Behind what the tick has told, which lies in our own mailbox. */
+static void look_flushed(void *owner, struct mail *m)
+{
+    struct service *s = service_of(owner);
+    free(m);
+    if (s->webhooks)
+        atomic_store(&s->is_flushed, webhooks_flushed(s->webhooks));
+}
+
 static void tick(void *ctx)
 {
     struct service *s = ctx;
     struct loop *l = service_loop(s);
     registry_tick(s->thread.worker.node->registry, s->is_leaving ? INT64_MAX : l->now_ms);
-    if (s->is_leaving && webhooks_flushed(s->webhooks))
-        atomic_store(&s->is_flushed, true);
+    if (s->is_leaving) {
+        struct mail *m = mem_zero(sizeof *m);
+        m->run = look_flushed;
+        loop_post(l, l, m);
+    }
     queue_measure(s);
     loop_alarm(l, &s->tick, l->now_ms + (s->is_leaving ? LEAVING_TICK_MS : TICK_MS));
 }
@@ -81,11 +98,6 @@ struct new_options {
     struct webhook_options webhooks;
 };
 
-static struct service *service_of(void *owner)
-{
-    return CONTAINER_OF((struct worker_thread *)owner, struct service, thread);
-}
-
 static void options_taken(void *owner, struct mail *m)
 {
     webhooks_configure(service_of(owner)->webhooks, &((struct new_options *)m)->webhooks);
@@ -102,6 +114,8 @@ void service_use_config(struct service *s, const struct config *c)
 
 void service_close_webhooks(struct service *s)
 {
+    if (s->thread.worker.node->registry) /* whoever leaves from here on tells nobody */
+        registry_set_teller(s->thread.worker.node->registry, NULL, NULL);
     webhooks_destroy(&s->webhooks);
     queue_destroy(&s->queue);
 }

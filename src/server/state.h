@@ -47,6 +47,8 @@ void server_tls_watch(struct server *s);
 /* drain.c: closes WebSockets with 4200, spread over the grace period; ends when nobody is left or
  * it is over. A second signal ends the process. */
 void server_drain(struct server *s);
+/* Tells the service manager that the node lives, if every loop has turned lately. */
+void server_watchdog_feed(struct server *s);
 /* report.c: values of others for the metrics output, a metrics_format.read. */
 void server_report(void *ctx, struct metrics_report *r);
 /* signals.c: the next of TERM, INT, HUP, or -1 after wait_ms (negative: for ever). */
