@@ -96,9 +96,11 @@ void pending_settle(struct conn *c)
 int64_t pending_expire(struct conn *c)
 {
     int64_t now = conn_worker(c)->loop.now_ms, next = 0;
+    c->is_settling = true; /* a cache that answers at once must not free the step under the walk */
     for (struct step *s = c->steps; s; s = s->next)
         if (s->wait_until_ms && s->wait_until_ms <= now)
             subscribe_go_on(c, s);
+    c->is_settling = false;
     pending_settle(c);
     for (const struct step *s = c->steps; s; s = s->next)
         if (s->wait_until_ms && (next == 0 || s->wait_until_ms < next))
