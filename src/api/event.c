@@ -221,6 +221,8 @@ bool event_read(struct request *q, struct json object, const char *prefix, struc
 
 bool event_is_blocked(struct request *q, const struct event *e)
 {
+    if (atomic_load_explicit(&q->worker->node->is_short, memory_order_relaxed))
+        return true;
     for (size_t i = 0; i < e->channel_count; i++)
         if (registry_is_full(q->worker->node->registry, q->app->app->id, e->channels[i]))
             return true;

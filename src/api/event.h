@@ -26,7 +26,7 @@ struct refusal {
 /* `prefix` stands in front of the refusal's text ("" or "batch[3]: "). */
 NODISCARD bool event_read(struct request *q, struct json object, const char *prefix,
                           struct event *out, struct refusal *r);
-/* One of its channels has a full mailbox: nothing may be sent. */
+/* One of its channels has a full mailbox, or memory is short: nothing may be sent. */
 bool event_is_blocked(struct request *q, const struct event *e);
 void event_send(struct request *q, const struct event *e);
 /* {"user_count":…,"subscription_count":…} of one channel, as far as asked for. */

@@ -417,6 +417,8 @@ static void head_route(struct request *q, enum route_result found)
     }
     if (!coding_is_fine(q))
         answer_error(q, 415, "unsupported_media_type", "Content-Encoding not supported");
+    else if (q->is_surplus && q->route->auth != UNSIGNED)
+        answer_error(q, 503, "backpressure", "Server is overloaded, try again");
     else if (q->route->auth != UNSIGNED)
         auth_head(q, head_decided_later);
 }
@@ -477,6 +479,7 @@ static size_t head_step(struct stream *s, char *in, size_t n)
     }
     headless_end(h);
     q->head_text = str_of(in, used);
+    q->must_close = q->is_surplus;
     q->has_unread = q->head.chunked || (q->head.has_length && q->head.length > HTTP_DROP_MAX) ||
                     (q->head.expect_continue && q->head.length);
     head_judge(q);
@@ -531,10 +534,13 @@ static size_t http_data(struct stream *s, char *in, size_t n, bool *more)
 static void http_timer(struct stream *s)
 {
     struct http_state *h = state_of(s);
+    int64_t stalls_ms = stream_stalls_ms(s);
     if (!h->has_head && !h->must_go)
         count_late_handshake(&h->request);
     if (h->must_go)
         stream_end(s, 0);
+    else if (h->phase == PHASE_HEAD && !h->head_begun && stalls_ms > s->pool->loop->now_ms)
+        stream_deadline(s, stalls_ms); /* a long answer is on its way, and is taken */
     else if (h->phase == PHASE_WAIT)
         deadline(s, HTTP_IDLE_MS); /* the answer is ours to give */
     else if (h->phase == PHASE_DROP || (h->phase == PHASE_HEAD && !h->head_begun))
@@ -560,6 +566,9 @@ static void http_full(struct stream *s)
 
 static void http_drained(struct stream *s)
 {
+    const struct http_state *h = state_of(s);
+    if (h->phase == PHASE_HEAD && !h->head_begun && h->has_head)
+        deadline(s, HTTP_IDLE_MS);
     if (s->paused && state_of(s)->phase != PHASE_WAIT)
         stream_resume(s);
 }
@@ -581,6 +590,7 @@ struct stream *http_open(struct worker *w, int fd, enum http_kind kind)
     h->request.worker = w;
     h->request.stream = s;
     h->request.kind = kind;
+    h->request.is_surplus = kind == HTTP_MAIN && w->node->full_fd && fd >= w->node->full_fd;
     ((struct http *)s)->state = h;
     deadline(s, HTTP_HEAD_MS);
     headless_begin(s);

@@ -1,7 +1,8 @@
 /* api/http.h - one HTTP connection: heads, bodies, keep-alive, pipelining, the way to WebSocket.
  *
  * Nature   its worker's thread; a slot of the worker's stream pool
- * Limits   head 16 KiB in 10 s, body in 30 s, idle 75 s, all absolute; 32 requests a turn; body
+ * Limits   head 16 KiB in 10 s, body in 30 s, idle 75 s, all absolute; an answer that leaves too
+ *          slowly, STREAM_STALL_MS; 32 requests a turn; body
  *          settings.max_body_bytes; HTTP_BODIES_MAX bytes of bodies in receipt on the node
  * Source   http-api.md §2, §4; security.md R1, R8, I1, I2
  */

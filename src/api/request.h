@@ -37,9 +37,10 @@ struct request {
     struct client_address peer;       /* of the connection, if has_peer (api/limit.h) */
     struct rate_answer rate;          /* if is_counted */
     bool has_peer, is_counted;
-    bool is_kept;                     /* head and body are copies */
-    bool is_waiting;                  /* for an answer of a driver */
+    bool is_kept;    /* head and body are copies */
+    bool is_waiting; /* for an answer of a driver */
     bool is_answered;
+    bool is_surplus; /* its connection came when few descriptors were left (security R6) */
     bool
         has_unread; /* a body is on its way that would not be worth reading: an answer now closes */
     bool must_close; /* after the answer */

@@ -32,6 +32,7 @@ void endpoint_upgrade(struct request *q)
         .query = q->head.query,
         .origin = http1_header_get(&q->head, S("origin")),
         .deflate = h.deflate,
+        .is_surplus = q->is_surplus,
     };
     http_upgrade(q, &u);
 }

@@ -83,6 +83,11 @@ unsigned cache_caps(const struct cache *c)
     return c->drv->caps;
 }
 
+size_t cache_shed(struct cache *c, size_t bytes)
+{
+    return c->drv->shed ? c->drv->shed(c, bytes) : 0;
+}
+
 static bool key_fits(str key, struct err *e)
 {
     if (key.n == 0)

@@ -52,6 +52,9 @@ NODISCARD struct cache *cache_create_with(const struct cache_driver *driver,
 /* Takes *c and sets it NULL; NULL is fine. Waiting callbacks get ERR_UNAVAILABLE first. */
 void cache_destroy(struct cache **c);
 unsigned cache_caps(const struct cache *c);
+/* Memory is short: forgets entries worth so many bytes, the longest unused first. Gives how many
+ * are free now; a cache elsewhere has none to give. */
+size_t cache_shed(struct cache *c, size_t bytes);
 
 /* The value is copied into `a`, so that another thread may replace the entry meanwhile. */
 enum when cache_get(arena *a, struct cache *c, struct handle asker, str key,

@@ -32,6 +32,9 @@ struct cache_driver {
                      struct cache_call *call);
     enum when (*remove)(struct cache *c, str key, struct cache_answer *out,
                         struct cache_call *call);
+    /* Forgets what was used longest ago, until so many bytes are free; gives how many are. NULL:
+     * nothing lies in this process. */
+    size_t (*shed)(struct cache *c, size_t bytes);
 };
 
 struct cache { /* first member of every driver's own struct */

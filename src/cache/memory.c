@@ -221,6 +221,18 @@ static enum when memory_remove(struct cache *c, str key, struct cache_answer *ou
     return DONE;
 }
 
+static size_t memory_shed(struct cache *c, size_t bytes)
+{
+    struct memory *m = (struct memory *)c;
+    pthread_mutex_lock(&m->lock);
+    uint64_t before = m->bytes;
+    while (m->oldest != NULL && before - m->bytes < bytes)
+        drop(m, m->oldest);
+    size_t freed = (size_t)(before - m->bytes);
+    pthread_mutex_unlock(&m->lock);
+    return freed;
+}
+
 extern const struct cache_driver cache_memory;
 const struct cache_driver cache_memory = {
     .name = "memory",
@@ -231,4 +243,5 @@ const struct cache_driver cache_memory = {
     .get = memory_get,
     .set = memory_set,
     .remove = memory_remove,
+    .shed = memory_shed,
 };

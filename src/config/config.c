@@ -46,6 +46,7 @@ static void fill_websocket(struct loading *l)
 {
     struct config *c = l->c;
     c->max_connections = (uint32_t)option(l, OPT_max_connections)->i;
+    c->memory_limit_mb = (uint64_t)option(l, OPT_memory_limit_mb)->i;
     c->activity_timeout_s = seconds(l, OPT_activity_timeout);
     c->user_authentication_timeout_s = seconds(l, OPT_user_authentication_timeout);
     c->websocket_max_payload_kb = (uint32_t)option(l, OPT_websocket_max_payload_kb)->i;

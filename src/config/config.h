@@ -59,6 +59,7 @@ struct config {
     bool debug;
     str process_id; /* empty: choose one */
     bool io_uring_auto;
+    uint64_t memory_limit_mb; /* 0: found out */
     uint64_t shutdown_grace_period_s;
     uint64_t health_check_timeout_ms;
     struct {

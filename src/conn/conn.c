@@ -290,6 +290,10 @@ void conn_upgrade(struct stream *s, const struct upgrade *u)
         refuse(c, WIRE_DRAINING);
         return;
     }
+    if (u->is_surplus || atomic_load_explicit(&w->node->is_short, memory_order_relaxed)) {
+        refuse(c, WIRE_OVER_CAPACITY);
+        return;
+    }
     if (!protocol_is_fine(c, u->query))
         return;
     c->admission = mem_zero(sizeof *c->admission);

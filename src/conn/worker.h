@@ -35,10 +35,14 @@ struct node {
     _Atomic int64_t connections; /* admitted WebSockets */
     _Atomic int64_t body_bytes;  /* API bodies in receipt (security R8) */
     _Atomic bool draining;
+    _Atomic bool is_short; /* of memory: no new WebSockets, no publishes (security R10) */
+    /* The kernel gives the lowest free number, so a number is a count: who gets full_fd or more is
+     * told that the node is full, at last_fd accepting stops (security R6). 0: no such limit */
+    int full_fd, last_fd;
     _Atomic uint8_t backends[label_backend_COUNT]; /* enum backend_state */
-    uint16_t tls_port; /* where the redirect listener sends clients */
-    int64_t (*wall_s)(void); /* Unix seconds, for signed requests */
-    const struct metrics_format *metrics; /* NULL: not served */
+    uint16_t tls_port;                             /* where the redirect listener sends clients */
+    int64_t (*wall_s)(void);                       /* Unix seconds, for signed requests */
+    const struct metrics_format *metrics;          /* NULL: not served */
     uint16_t worker_count;
     /* [worker_count] is the service thread's, which serves no clients of the main listener */
     struct worker *workers[REGISTRY_WORKERS_MAX + 1];
@@ -72,10 +76,11 @@ struct stream *node_find(struct handle h);
 
 /* In place of a user's first bytes (admission of a WebSocket, conn/conn.h). */
 struct upgrade {
-    str key;      /* app key, percent-decoded */
-    str query;    /* raw */
-    str origin;   /* empty: none */
-    bool deflate; /* agreed in the 101 that has been sent */
+    str key;         /* app key, percent-decoded */
+    str query;       /* raw */
+    str origin;      /* empty: none */
+    bool deflate;    /* agreed in the 101 that has been sent */
+    bool is_surplus; /* it came when few descriptors were left */
 };
 /* Turns the stream of an HTTP request into a WebSocket connection. All slices are borrowed. */
 void conn_upgrade(struct stream *s, const struct upgrade *u);

@@ -14,12 +14,14 @@ struct stream_queue {
     uint32_t head, n, cap; /* v[head..n) wait */
     size_t offset;         /* sent of v[head] */
     size_t bytes;          /* all that waits */
+    size_t sent, moved_at; /* bytes that have left; when it last was worth mentioning */
+    int64_t moved_ms;      /* and when that was */
     uint32_t left_count;   /* what the last attempt left */
     size_t left_bytes;
     uint64_t *sum; /* the pool's `unsent`, which counts us too */
 };
 
-struct stream_rest { /* bytes[at..at+n) are the user's */
+struct stream_rest { /* bytes[at..at+n) are the user's; of one that ends, `at` have been dropped */
     size_t at, n;
     char bytes[];
 };
@@ -45,9 +47,12 @@ static void u32_add(uint32_t **v, uint32_t *n, uint32_t *cap, uint32_t x)
 
 /* ---- slots ---- */
 
+/* NULL: nobody is there, and the chunk is gone. */
 static struct stream *slot_at(struct stream_pool *p, uint32_t slot)
 {
     char *chunk = p->chunks[slot / CHUNK_SLOTS];
+    if (!chunk)
+        return NULL;
     return (struct stream *)(void *)(chunk + (slot % CHUNK_SLOTS) * p->item_size);
 }
 
@@ -61,12 +66,23 @@ void stream_pool_init(struct stream_pool *p, struct loop *l, uint16_t worker, si
     sequence_init(&p->root);
 }
 
+static void chunk_make(struct stream_pool *p, uint32_t chunk)
+{
+    p->chunks[chunk] = mem_zero(CHUNK_SLOTS * p->item_size);
+    for (uint32_t i = 0; i < CHUNK_SLOTS; i++) {
+        struct stream *s = slot_at(p, chunk * CHUNK_SLOTS + i);
+        s->fd = -1;
+        s->generation = p->chunk_generation[chunk];
+    }
+}
+
 static void chunk_add(struct stream_pool *p)
 {
-    p->chunks = mem_resize(p->chunks, (p->chunk_count + 1) * sizeof *p->chunks);
-    p->chunks[p->chunk_count++] = mem_zero(CHUNK_SLOTS * p->item_size);
-    for (int i = 0; i < CHUNK_SLOTS; i++)
-        slot_at(p, p->slots_made + (uint32_t)i)->fd = -1;
+    uint32_t n = p->chunk_count + 1;
+    p->chunks = mem_resize(p->chunks, n * sizeof *p->chunks);
+    p->chunk_generation = mem_resize(p->chunk_generation, n * sizeof *p->chunk_generation);
+    p->chunk_generation[p->chunk_count] = 0;
+    chunk_make(p, p->chunk_count++);
     for (int i = CHUNK_SLOTS - 1; i >= 0; i--)
         u32_add(&p->free_slots, &p->free_count, &p->free_cap, p->slots_made + (uint32_t)i);
     p->slots_made += CHUNK_SLOTS;
@@ -82,6 +98,8 @@ struct stream *stream_open(struct stream_pool *p, int fd, const struct stream_us
     if (p->free_count == 0)
         chunk_add(p);
     uint32_t slot = p->free_slots[p->free_count - 1];
+    if (!p->chunks[slot / CHUNK_SLOTS])
+        chunk_make(p, slot / CHUNK_SLOTS);
     struct stream *s = slot_at(p, slot);
     uint32_t generation = (s->generation + 1) & 0x7fffffff;
     memset(s, 0, p->item_size);
@@ -105,7 +123,7 @@ struct stream *stream_at(struct stream_pool *p, uint32_t slot)
     if (slot >= p->slots_made)
         return NULL;
     struct stream *s = slot_at(p, slot);
-    return s->fd < 0 ? NULL : s;
+    return !s || s->fd < 0 ? NULL : s;
 }
 
 struct stream *stream_find(struct stream_pool *p, struct handle h)
@@ -173,6 +191,31 @@ void stream_pool_drain(struct stream_pool *p)
     }
 }
 
+static bool chunk_is_empty(struct stream_pool *p, uint32_t chunk)
+{
+    for (uint32_t i = 0; i < CHUNK_SLOTS; i++)
+        if (slot_at(p, chunk * CHUNK_SLOTS + i)->fd >= 0)
+            return false;
+    return true;
+}
+
+/* Handles of a chunk that comes again must not meet those of before: it goes on where the newest of
+ * its slots was. Slots freed in this turn may still be looked at, so nothing goes then. */
+void stream_pool_trim(struct stream_pool *p)
+{
+    for (uint32_t c = 0; c < p->chunk_count && p->freed_count == 0; c++) {
+        if (!p->chunks[c] || !chunk_is_empty(p, c))
+            continue;
+        for (uint32_t i = 0; i < CHUNK_SLOTS; i++) {
+            uint32_t generation = slot_at(p, c * CHUNK_SLOTS + i)->generation;
+            if (generation > p->chunk_generation[c])
+                p->chunk_generation[c] = generation;
+        }
+        free(p->chunks[c]);
+        p->chunks[c] = NULL;
+    }
+}
+
 static void slots_give_back(struct stream_pool *p)
 {
     for (uint32_t i = 0; i < p->freed_count; i++)
@@ -182,11 +225,15 @@ static void slots_give_back(struct stream_pool *p)
 
 void stream_pool_finish(struct stream_pool *p)
 {
-    for (uint32_t i = 0; i < p->slots_made; i++)
-        stream_close(slot_at(p, i));
+    for (uint32_t i = 0; i < p->slots_made; i++) {
+        struct stream *s = stream_at(p, i);
+        if (s)
+            stream_close(s);
+    }
     for (uint32_t i = 0; i < p->chunk_count; i++)
         free(p->chunks[i]);
     free(p->chunks);
+    free(p->chunk_generation);
     free(p->free_slots);
     free(p->freed);
     free(p->dirty.v);
@@ -458,6 +505,12 @@ static void queue_push(struct stream_queue *q, struct frame *f)
     *q->sum += f->n;
 }
 
+static void deadline_move(struct stream *s, int64_t ms)
+{
+    timer_stop(&s->pool->loop->timers, &s->timer);
+    stream_deadline(s, s->pool->loop->now_ms + ms);
+}
+
 static void mark(struct stream *s)
 {
     if (s->dirty)
@@ -469,6 +522,7 @@ static void mark(struct stream *s)
 static void queue_sent(struct stream_queue *q, size_t n)
 {
     q->bytes -= n;
+    q->sent += n;
     *q->sum -= n;
     while (n > 0) {
         struct frame *f = q->v[q->head];
@@ -552,6 +606,10 @@ static void after_write(struct stream *s)
     bool blocked = false;
     if (s->queue) {
         struct stream_queue *q = s->queue;
+        if (q->sent - q->moved_at >= STREAM_PROGRESS) {
+            q->moved_at = q->sent;
+            q->moved_ms = s->pool->loop->now_ms;
+        }
         q->left_count = queue_count(q);
         q->left_bytes = q->bytes;
         blocked = q->left_count > 0;
@@ -568,6 +626,8 @@ static void after_write(struct stream *s)
         if (s->tls)
             tls_end(s->tls);
         shutdown(s->fd, SHUT_WR);
+        if (!s->hears_end)
+            deadline_move(s, s->linger_ms);
     } else if (!s->ending)
         s->user->drained(s);
 }
@@ -583,6 +643,7 @@ static void queue_from_sequence(struct stream *s, size_t sent)
     q->n = seq->count;
     q->bytes = seq->bytes;
     q->sum = &s->pool->unsent;
+    q->moved_ms = s->pool->loop->now_ms;
     *q->sum += q->bytes;
     for (uint32_t i = 0; i < q->n; i++)
         frame_ref(q->v[i]);
@@ -683,6 +744,16 @@ bool stream_is_blocked(const struct stream *s)
     return s->queue != NULL;
 }
 
+size_t stream_unsent(const struct stream *s)
+{
+    return s->queue ? s->queue->bytes : 0;
+}
+
+int64_t stream_stalls_ms(const struct stream *s)
+{
+    return s->queue ? s->queue->moved_ms + STREAM_STALL_MS : 0;
+}
+
 /* Frames of the queue of which bytes have left, or are encrypted already. */
 static uint32_t frames_begun(const struct stream *s)
 {
@@ -731,7 +802,9 @@ void stream_end(struct stream *s, int64_t linger_ms)
     s->paused = false;
     rest_keep(s, NULL, 0, NULL);
     interest(s);
-    stream_deadline(s, s->pool->loop->now_ms + linger_ms);
+    s->linger_ms = (uint16_t)linger_ms;
+    bool has_time = linger_ms > 0 && !s->hears_end && stream_has_output(s);
+    deadline_move(s, has_time ? STREAM_STALL_MS : linger_ms);
     mark(s);
 }
 
@@ -775,10 +848,23 @@ void stream_pool_judge(struct stream_pool *p)
 
 /* ---- events ---- */
 
+/* The peer has been answered; what it still sends would make our close a reset that may overtake
+ * the answer. It is dropped, but not without end. */
 static void drain_input(struct stream *s)
 {
     ssize_t n = recv(s->fd, s->pool->buffer, STREAM_READ, 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        leave(s);
+        return;
+    }
+    if (n < 0)
+        return;
+    if (!s->rest) {
+        s->rest = mem_alloc(sizeof *s->rest);
+        *s->rest = (struct stream_rest){0};
+    }
+    s->rest->at += (size_t)n;
+    if (s->rest->at > STREAM_LINGER_DROP)
         leave(s);
 }
 
@@ -817,7 +903,12 @@ void stream_deadline(struct stream *s, int64_t due_ms)
 void stream_timer(struct stream *s)
 {
     s->late = s->handshaking;
-    if (s->ending || s->handshaking)
+    int64_t stalls_ms = stream_stalls_ms(s);
+    bool has_time = s->ending && s->linger_ms > 0 && !s->hears_end && !s->shut &&
+                    stalls_ms > s->pool->loop->now_ms;
+    if (has_time)
+        stream_deadline(s, stalls_ms);
+    else if (s->ending || s->handshaking)
         leave(s);
     else
         s->user->timer(s);

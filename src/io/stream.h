@@ -12,6 +12,9 @@
  *          handshake: STREAM_HANDSHAKES steps of handshakes a turn, the others in their order in
  *          the next, each handshake within STREAM_HANDSHAKE_MS. What waits for one flush becomes
  *          one record; what OpenSSL has not taken counts as unsent
+ * Ending   what is queued still leaves as long as STREAM_PROGRESS bytes leave in STREAM_STALL_MS;
+ *          the lingering begins behind it, and drops at most STREAM_LINGER_DROP bytes of input
+ *
  * Limits   STREAM_READ bytes per stream and turn; nothing is read while a user has left work for
  *          the next turn; an unfinished item may be STREAM_REST bytes, or the stream is closed;
  *          unsent output: struct stream_limits, judged on what the kernel refused (design §5)
@@ -27,7 +30,9 @@ enum {
     STREAM_READ = 64 * 1024,
     STREAM_REST = 48 * 1024,
     STREAM_FLUSH_SLICE = 1000,
-    STREAM_LINGER_MS = 5000,
+    STREAM_LINGER_DROP = 64 * 1024,
+    STREAM_STALL_MS = 75000,
+    STREAM_PROGRESS = 16 * 1024,
     STREAM_HANDSHAKES = 16,
     STREAM_HANDSHAKE_MS = 10000,
 };
@@ -75,6 +80,7 @@ struct stream {
     bool handshaking : 1; /* TLS has begun: nothing reaches the user, nothing leaves */
     bool read_waits : 1;  /* TLS must write before it can read on */
     bool late : 1;        /* it is gone because TLS was not agreed in time */
+    uint16_t linger_ms;   /* while ending: how long to wait for the peer's end */
 };
 
 struct stream_limits {
@@ -89,7 +95,8 @@ struct stream_pool {
     struct tls_set *tls; /* for new connections of the owner; a reference, NULL: none */
     struct sequence root;
     size_t item_size;
-    char **chunks;
+    char **chunks;              /* NULL: trimmed away */
+    uint32_t *chunk_generation; /* of a trimmed one: what its handles did not pass */
     uint32_t chunk_count;
     uint32_t *free_slots, free_count, free_cap;
     uint32_t *freed, freed_count, freed_cap; /* reusable after the turn */
@@ -132,14 +139,18 @@ void stream_send(struct stream *s, struct frame *f);
 /* Something waits in user space, tried or not. */
 bool stream_has_output(const struct stream *s);
 bool stream_is_blocked(const struct stream *s); /* the kernel refused some */
+size_t stream_unsent(const struct stream *s);   /* bytes of it */
+/* When the peer will have taken too little of what waits for too long, if it goes on like this; 0:
+ * nothing waits. */
+int64_t stream_stalls_ms(const struct stream *s);
 /* No more reading until stream_resume; bytes at hand are kept. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 /* Looks at kept bytes again in the next turn. */
 void stream_again(struct stream *s);
 void stream_deadline(struct stream *s, int64_t due_ms);
-/* Sends what is queued, then shuts down and closes; at most linger_ms (then RST if `reset`). The
- * user hears `gone` at the end. */
+/* Sends what is queued, then shuts down and waits linger_ms for the peer's end (with hears_end, or
+ * 0: all that within linger_ms); closes (RST if `reset`). The user hears `gone` at the end. */
 void stream_end(struct stream *s, int64_t linger_ms);
 /* While ending: the peer has said farewell too. Closes as soon as the output has left. */
 void stream_peer_done(struct stream *s);
@@ -147,6 +158,9 @@ void stream_peer_done(struct stream *s);
 void stream_drop_output(struct stream *s);
 /* Closes now, without `gone`. */
 void stream_close(struct stream *s);
+
+/* Frees the slots that nobody needs. */
+void stream_pool_trim(struct stream_pool *p);
 
 /* For the owner of the loop. */
 void stream_ready(struct stream_pool *p, uint64_t key, uint32_t epoll_events);

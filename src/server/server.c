@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "io/sock.h"
 #include "server/limits.h"
+#include "server/memory_limit.h"
 #include "server/notify.h"
 #include "server/settings.h"
 #include "server/state.h"
@@ -50,6 +52,32 @@ static void descriptors_raise(void)
     log_info("server", "up to %llu descriptors", (unsigned long long)r.rlim_cur);
 }
 
+/* Some are kept for logs, metrics and backends, and as many to tell clients that we are full.
+ * Source: security.md R6 */
+static void descriptors_reserve(struct node *n)
+{
+    struct rlimit r;
+    uint64_t reserve = 64 + 8 * (uint64_t)n->worker_count;
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+        return;
+    uint64_t max = r.rlim_cur > INT_MAX ? INT_MAX : r.rlim_cur;
+    if (3 * reserve > max) {
+        log_warn("server", "only %llu descriptors: raise LimitNOFILE or ulimit -n",
+                 (unsigned long long)max);
+        reserve = max / 3;
+    }
+    n->full_fd = (int)(max - 2 * reserve);
+    n->last_fd = (int)(max - reserve);
+}
+
+static uint64_t memory_limit(const struct config *c)
+{
+    uint64_t mib = c->memory_limit_mb;
+    uint64_t limit = mib == 0 ? memory_limit_find() : mib > UINT64_MAX >> 20 ? 0 : mib << 20;
+    log_info("server", "up to %llu MiB of memory", (unsigned long long)(limit >> 20));
+    return limit;
+}
+
 static bool families_open(struct server *s, const struct config *c, struct err *e)
 {
     struct app_manager_options apps = {
@@ -86,6 +114,7 @@ static bool workers_open(struct server *s, const struct config *c, struct err *e
     if (!service_open(&s->service, &s->node, e))
         return false;
     s->has_service = true;
+    memory_watch_init(&s->service.memory, memory_limit(c));
     s->node.registry = registry_create(n, s->loops, s->node.adapter, s->node.cache,
                                        (int64_t)c->channel_cache_ttl_s * 1000);
     registry_set_lease(s->node.registry, (int64_t)c->presence.ungraceful_timeout_s * 1000);
@@ -192,6 +221,7 @@ struct server *server_create(const struct config_args *args, struct config *c, s
     uint32_t workers = c->workers ? c->workers : cpus_usable();
     s->node.worker_count =
         (uint16_t)(workers > REGISTRY_WORKERS_MAX ? REGISTRY_WORKERS_MAX : workers);
+    descriptors_reserve(&s->node);
     node_use(&s->node);
     if (port_is_free(c, e) && families_open(s, c, e) && workers_open(s, c, e) &&
         server_tls_open(s, e) &&

@@ -37,6 +37,7 @@ static void tick(void *ctx)
         loop_post(l, l, m);
     }
     queue_measure(s);
+    memory_watch_tick(&s->memory, s->thread.worker.node, l->now_ms);
     loop_alarm(l, &s->tick, l->now_ms + (s->is_leaving ? LEAVING_TICK_MS : TICK_MS));
 }
 
@@ -55,8 +56,8 @@ static struct webhook_options options_of(const struct config *c)
     return (struct webhook_options){
         .batching = c->webhooks.batching,
         .batch_ms = (int64_t)c->webhooks.batch_ms,
-        .batch_size = (uint32_t)(c->webhooks.batch_size < 1000000 ? c->webhooks.batch_size
-                                                                  : 1000000),
+        .batch_size =
+            (uint32_t)(c->webhooks.batch_size < 1000000 ? c->webhooks.batch_size : 1000000),
         .ordered = c->webhooks.ordered,
         .deny_private = c->webhooks.deny_private,
         .include_secret = c->queue.include_secret,

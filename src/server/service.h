@@ -10,12 +10,14 @@
 
 #include "config/config.h"
 #include "queue/queue.h"
+#include "server/memory_watch.h"
 #include "server/worker.h"
 #include "webhook/webhook.h"
 
 struct service {
     struct worker_thread thread; /* worker index: node->worker_count */
     struct alarm tick;
+    struct memory_watch memory;
     struct queue *queue;
     struct webhooks *webhooks;
     bool is_leaving;          /* what still waits for its time is told now */

@@ -1,6 +1,7 @@
 #include "server/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -69,20 +70,65 @@ static struct worker_thread *target_of(struct worker_thread *t, struct listener 
     return ours > mean + mean / 8 + 64 ? least : t;
 }
 
-static void listen_pause(struct worker_thread *t)
+static void listeners_rewatch(struct worker_thread *t, uint32_t events)
 {
-    log_limited(LOG_WARN, "server", "cannot accept: %s; trying again in %d ms", strerror(errno),
-                LISTEN_PAUSE_MS);
     for (uint32_t i = 0; i < t->listener_count; i++)
-        loop_rewatch(&t->worker.loop, t->listeners[i].fd, 0, t->listeners[i].key);
+        loop_rewatch(&t->worker.loop, t->listeners[i].fd, events, t->listeners[i].key);
+}
+
+/* The listener stays readable while we cannot accept: in epoll it would keep us turning. */
+static void listen_pause(struct worker_thread *t, const char *why)
+{
+    log_limited(LOG_WARN, "server", "accepting nobody until a connection ends: %s", why);
+    listeners_rewatch(t, 0);
     t->listen_again_ms = t->worker.loop.now_ms + LISTEN_PAUSE_MS;
+    t->live_at_pause = t->worker.pool.live;
+}
+
+/* The rest is for logs, backends and metrics, whose listener is the service thread's. */
+static bool is_reserved(const struct worker_thread *t, int fd)
+{
+    const struct node *n = t->worker.node;
+    return n->last_fd && fd >= n->last_fd && t->worker.index != n->worker_count;
+}
+
+static bool has_room(const struct worker_thread *t)
+{
+    int fd = fcntl(t->worker.loop.epoll_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    close(fd);
+    return !is_reserved(t, fd);
 }
 
 static void listen_again(struct worker_thread *t)
 {
+    if (!has_room(t)) {
+        t->listen_again_ms = t->worker.loop.now_ms + LISTEN_PAUSE_MS;
+        t->live_at_pause = t->worker.pool.live;
+        return;
+    }
     t->listen_again_ms = 0;
-    for (uint32_t i = 0; i < t->listener_count; i++)
-        loop_rewatch(&t->worker.loop, t->listeners[i].fd, EPOLLIN, t->listeners[i].key);
+    listeners_rewatch(t, EPOLLIN);
+}
+
+static void hand_out(struct worker_thread *t, struct listener *l, int fd)
+{
+    struct worker_thread *to = target_of(t, l);
+    if (to == t) {
+        adopt(t, fd, l->kind);
+        return;
+    }
+    struct handed *h = mem_zero(sizeof *h);
+    h->mail.run = handed_over;
+    h->fd = fd;
+    h->kind = l->kind;
+    loop_post(&t->worker.loop, &to->worker.loop, &h->mail);
+}
+
+static bool is_shortage(int code)
+{
+    return code == EMFILE || code == ENFILE || code == ENOMEM || code == ENOBUFS;
 }
 
 static void accept_some(void *ctx, uint32_t events)
@@ -92,20 +138,16 @@ static void accept_some(void *ctx, uint32_t events)
     (void)events;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd = sock_accept(l->fd);
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
-            listen_pause(t);
-        if (fd < 0)
+        if (fd < 0) {
+            if (is_shortage(errno))
+                listen_pause(t, strerror(errno));
             return;
-        struct worker_thread *to = target_of(t, l);
-        if (to == t) {
-            adopt(t, fd, l->kind);
-            continue;
         }
-        struct handed *h = mem_zero(sizeof *h);
-        h->mail.run = handed_over;
-        h->fd = fd;
-        h->kind = l->kind;
-        loop_post(&t->worker.loop, &to->worker.loop, &h->mail);
+        hand_out(t, l, fd);
+        if (is_reserved(t, fd)) {
+            listen_pause(t, "few descriptors are left");
+            return;
+        }
     }
 }
 
@@ -239,6 +281,87 @@ void worker_use_apps(struct worker_thread *t, struct app_list *apps)
     loop_post(NULL, &t->worker.loop, &n->mail);
 }
 
+/* ---- memory is short ---- */
+
+struct shed_order {
+    struct mail mail;
+    uint64_t unsent_bytes;
+};
+struct laggard { /* somebody who does not read */
+    struct handle handle;
+    size_t unsent;
+};
+struct laggards {
+    struct laggard *v;
+    uint32_t n, cap;
+};
+
+static void laggard_note(struct stream *s, void *ctx)
+{
+    struct laggards *all = ctx;
+    size_t unsent = stream_unsent(s);
+    if (s->user != &conn_stream_user)
+        http_leave_if_idle(s);
+    if (unsent == 0 || s->ending)
+        return;
+    if (all->n == all->cap) {
+        all->cap = all->cap ? all->cap * 2 : 64;
+        all->v = mem_resize(all->v, all->cap * sizeof *all->v);
+    }
+    all->v[all->n++] = (struct laggard){stream_handle(s), unsent};
+}
+
+static int laggard_compare(const void *a, const void *b)
+{
+    size_t x = ((const struct laggard *)a)->unsent, y = ((const struct laggard *)b)->unsent;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static void shed(void *owner_ctx, struct mail *m)
+{
+    struct stream_pool *p = &thread_of(owner_ctx)->worker.pool;
+    uint64_t want = ((struct shed_order *)m)->unsent_bytes, done = 0;
+    struct laggards all = {0};
+    uint32_t closed = 0;
+    free(m);
+    stream_each(p, laggard_note, &all);
+    if (all.n)
+        qsort(all.v, all.n, sizeof *all.v, laggard_compare);
+    for (uint32_t i = 0; i < all.n && done < want; i++) {
+        struct stream *s = stream_find(p, all.v[i].handle);
+        if (!s || s->ending)
+            continue;
+        done += all.v[i].unsent;
+        s->user->full(s);
+        closed++;
+    }
+    free(all.v);
+    if (closed)
+        log_warn("server", "memory is short: closed %u connections with %llu unsent bytes", closed,
+                 (unsigned long long)done);
+}
+
+void worker_shed(struct worker_thread *t, uint64_t unsent_bytes)
+{
+    struct shed_order *o = mem_zero(sizeof *o);
+    o->mail.run = shed;
+    o->unsent_bytes = unsent_bytes;
+    loop_post(NULL, &t->worker.loop, &o->mail);
+}
+
+static void trim(void *owner_ctx, struct mail *m)
+{
+    stream_pool_trim(&thread_of(owner_ctx)->worker.pool);
+    free(m);
+}
+
+void worker_trim(struct worker_thread *t)
+{
+    struct mail *m = mem_zero(sizeof *m);
+    m->run = trim;
+    loop_post(NULL, &t->worker.loop, m);
+}
+
 /* ---- turns ---- */
 
 static void on_ready(void *ctx, uint64_t key, uint32_t events)
@@ -249,7 +372,8 @@ static void on_ready(void *ctx, uint64_t key, uint32_t events)
 static bool on_again(void *ctx)
 {
     struct worker_thread *t = ctx;
-    if (t->listen_again_ms && t->worker.loop.now_ms >= t->listen_again_ms)
+    if (t->listen_again_ms &&
+        (t->worker.loop.now_ms >= t->listen_again_ms || t->worker.pool.live < t->live_at_pause))
         listen_again(t);
     return stream_pool_again(&t->worker.pool);
 }
@@ -353,8 +477,8 @@ void worker_finish(struct worker_thread *t)
 
 void worker_turn(struct worker_thread *t, int max_wait_ms)
 {
-    bool soon = t->is_draining || t->listen_again_ms;
-    loop_turn(&t->worker.loop, soon && max_wait_ms > 10 ? 10 : max_wait_ms);
+    int soon_ms = t->is_draining ? 10 : t->listen_again_ms ? LISTEN_PAUSE_MS : max_wait_ms;
+    loop_turn(&t->worker.loop, soon_ms < max_wait_ms ? soon_ms : max_wait_ms);
 }
 
 static void *run(void *arg)

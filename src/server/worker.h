@@ -27,7 +27,8 @@ struct worker_thread { /* a worker and what drives it */
     bool is_started;
     struct listener listeners[WORKER_LISTENERS];
     uint32_t listener_count;
-    int64_t listen_again_ms;   /* out of descriptors: accept again then; 0: accepting */
+    int64_t listen_again_ms;   /* few descriptors left: look again then; 0: accepting */
+    uint32_t live_at_pause;    /* or when fewer sockets than these are left */
     _Atomic uint32_t load;     /* live sockets, for the hand-over */
     _Atomic uint32_t draining; /* sockets that the drain still waits for, + 1 until it has begun */
     _Atomic uint64_t unsent;   /* bytes that wait for sockets */
@@ -58,6 +59,11 @@ void worker_use_tls(struct worker_thread *t, struct tls_set *set);
  * newer ones into use; who is connected to one that is gone or disabled hears 4003. */
 struct app_list;
 void worker_use_apps(struct worker_thread *t, struct app_list *apps);
+/* From another thread: memory is short. Idle HTTP connections close, then those with most unsent
+ * bytes, until so many bytes waited for them (security R10). */
+void worker_shed(struct worker_thread *t, uint64_t unsent_bytes);
+/* From another thread: many connections have left; gives their memory back. */
+void worker_trim(struct worker_thread *t);
 /* From another thread: ends the thread and waits for it. */
 void worker_stop(struct worker_thread *t);
 
