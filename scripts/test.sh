@@ -1,7 +1,7 @@
 #!/bin/sh
 # scripts/test.sh - everything: builds, unit and talk tests under ASan and UBSan, real clients,
-# webhooks, the examples in a browser, proxies in front, Autobahn if it is there, fuzz smoke, lint,
-# docs, and what the checklists still miss.
+# webhooks, metrics, the examples in a browser, proxies in front, Autobahn if it is there, fuzz smoke,
+# lint, docs, and what the checklists still miss.
 set -u
 cd "$(dirname "$0")/.."
 scripts/install.sh test || exit 1
@@ -42,6 +42,7 @@ step "talk tests over TLS (asan)" tests/talk/run.py --tls build-asan/sockudo
 step "start tests (asan)" tests/start/run.py build-asan/sockudo
 step "clients" tests/clients/run.sh build/sockudo
 step "webhooks" tests/webhooks/run.py build/sockudo
+step "metrics" tests/metrics/run.py build-asan/sockudo
 if [ -x tests/autobahn.sh ] && [ -x build-asan/tests/ws_echo ]; then
     step "autobahn" tests/autobahn.sh build-asan/tests/ws_echo build-asan/autobahn
 else

@@ -11,7 +11,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* leaf: the lists */
 static struct metrics_thread *threads;
 static struct {
-    str *ids;
+    str *ids; /* sorted */
     size_t n, cap;
 } known;
 
@@ -64,18 +64,32 @@ struct metrics_share_cells *metrics_share(struct metrics_app *m)
     return s;
 }
 
+/* Of the first that is not less. */
+static size_t known_place(str id)
+{
+    size_t begin = 0, end = known.n;
+    while (begin < end) {
+        size_t middle = begin + (end - begin) / 2;
+        if (str_cmp(known.ids[middle], id) < 0)
+            begin = middle + 1;
+        else
+            end = middle;
+    }
+    return begin;
+}
+
 void metrics_app_known(str id)
 {
     pthread_mutex_lock(&lock);
-    size_t i = 0;
-    while (i < known.n && !str_eq(known.ids[i], id))
-        i++;
-    if (i == known.n) {
+    size_t at = known_place(id);
+    if (at == known.n || !str_eq(known.ids[at], id)) {
         if (known.n == known.cap) {
             known.cap = known.cap ? known.cap * 2 : 16;
             known.ids = mem_resize(known.ids, known.cap * sizeof *known.ids);
         }
-        known.ids[known.n++] = (str){mem_dup(id), id.n};
+        memmove(known.ids + at + 1, known.ids + at, (known.n - at) * sizeof *known.ids);
+        known.ids[at] = (str){mem_dup(id), id.n};
+        known.n++;
     }
     pthread_mutex_unlock(&lock);
 }

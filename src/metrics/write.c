@@ -144,14 +144,17 @@ struct writing {
 /* Source: Prometheus text format: in label values \ " and newline are escaped. */
 static void add_label_value(struct buf *b, str s)
 {
+    size_t begin = 0;
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '\n')
-            buf_add(b, S("\\n"));
-        else if (s.p[i] == '\\' || s.p[i] == '"')
-            buf_printf(b, "\\%c", s.p[i]);
-        else
-            buf_char(b, s.p[i]);
+        if (s.p[i] != '\n' && s.p[i] != '\\' && s.p[i] != '"')
+            continue;
+        buf_add(b, str_of(s.p + begin, i - begin));
+        buf_char(b, '\\');
+        buf_char(b, s.p[i] == '\n' ? 'n' : s.p[i]);
+        begin = i + 1;
     }
+    if (begin < s.n)
+        buf_add(b, str_from(s, begin));
 }
 
 struct sample { /* where a line stands */
@@ -164,7 +167,9 @@ struct sample { /* where a line stands */
 
 static void add_label(struct buf *b, bool *some, const char *name, str value)
 {
-    buf_printf(b, "%s%s=\"", *some ? "," : "{", name);
+    buf_char(b, *some ? ',' : '{');
+    buf_add(b, str_z(name));
+    buf_add(b, S("=\""));
     add_label_value(b, value);
     buf_char(b, '"');
     *some = true;
@@ -182,7 +187,9 @@ static void add_front(const struct writing *w, const struct sample *s)
     bool some = false;
     char port[8];
     struct buf *b = w->out;
-    buf_printf(b, "%.*s%s%s", FMT(w->f->prefix), s->row->name, s->suffix);
+    buf_add(b, w->f->prefix);
+    buf_add(b, str_z(s->row->name));
+    buf_add(b, str_z(s->suffix));
     if (s->row->front == FRONT_APP)
         add_label(b, &some, "app_id", s->app_id);
     for (int i = 0; i < 3; i++) {
@@ -203,6 +210,12 @@ static void add_front(const struct writing *w, const struct sample *s)
     if (some)
         buf_char(b, '}');
     buf_char(b, ' ');
+}
+
+static void add_count(struct buf *b, uint64_t v)
+{
+    buf_u64(b, v);
+    buf_char(b, '\n');
 }
 
 static void add_number(struct buf *b, double v)
@@ -264,18 +277,18 @@ static void add_histogram(const struct writing *w, const struct source *src, str
         snprintf(le, sizeof le, "%g", metrics_bounds()[i]);
         s->le = le;
         add_front(w, s);
-        buf_printf(w->out, "%llu\n", (unsigned long long)so_far);
+        add_count(w->out, so_far);
     }
     s->le = "+Inf";
     add_front(w, s);
-    buf_printf(w->out, "%llu\n", (unsigned long long)count);
+    add_count(w->out, count);
     s->le = NULL;
     s->suffix = "_sum";
     add_front(w, s);
     add_number(w->out, (double)v[METRICS_BOUNDS + 1] / 1000);
     s->suffix = "_count";
     add_front(w, s);
-    buf_printf(w->out, "%llu\n", (unsigned long long)count);
+    add_count(w->out, count);
 }
 
 static void add_value(const struct writing *w, const struct source *src, struct sample *s,
@@ -289,7 +302,13 @@ static void add_value(const struct writing *w, const struct source *src, struct 
     if (s->row->type == TYPE_GAUGE)
         buf_printf(w->out, "%lld\n", (long long)v);
     else
-        buf_printf(w->out, "%llu\n", (unsigned long long)v);
+        add_count(w->out, v);
+}
+
+/* The limits of the node are counted under "global", those of clients under their app. */
+static bool is_of_node(const struct row *row, unsigned at)
+{
+    return row->labels[0].values == values_limiter_type && at <= label_limiter_type_WEBSOCKET;
 }
 
 static void add_cells(const struct writing *w, const struct row *row, struct source src)
@@ -304,10 +323,12 @@ static void add_cells(const struct writing *w, const struct row *row, struct sou
         s.at[0] = i / (l[1].count * l[2].count);
         s.at[1] = i / l[2].count % l[1].count;
         s.at[2] = i % l[2].count;
+        struct source here = src;
+        here.zeros &= !is_of_node(row, i);
         if (is_histogram)
-            add_histogram(w, &src, &s, row->offset + i * size);
+            add_histogram(w, &here, &s, row->offset + i * size);
         else
-            add_value(w, &src, &s, row->offset + i * size);
+            add_value(w, &here, &s, row->offset + i * size);
     }
 }
 
