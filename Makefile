@@ -49,6 +49,10 @@ format:
 fuzz-smoke: install-test
 	@scripts/fuzz-smoke.sh
 
+soak: build
+	tests/lifecycle/soak.py build/sockudo
+	tests/lifecycle/soak.py build/sockudo 10 --tls
+
 bench: build
 	@scripts/bench.sh
 

@@ -40,6 +40,7 @@ step "unit tests (asan)" meson test -C build-asan --no-rebuild --print-errorlogs
 step "talk tests (asan)" tests/talk/run.py build-asan/sockudo
 step "talk tests over TLS (asan)" tests/talk/run.py --tls build-asan/sockudo
 step "start tests (asan)" tests/start/run.py build-asan/sockudo
+step "lifecycle" tests/lifecycle/run.py build-asan/sockudo
 step "clients" tests/clients/run.sh build/sockudo
 step "webhooks" tests/webhooks/run.py build/sockudo
 step "metrics" tests/metrics/run.py build-asan/sockudo
