@@ -1,5 +1,5 @@
 # Forwards to meson and scripts/; everything that decides is there.
-.PHONY: all build run example-chat test check check-tsan check-clients check-examples check-proxies lint format fuzz-smoke bench deb check-deb clean install-build install-test
+.PHONY: all build run example-chat test check check-tsan check-clients check-examples check-proxies lint format fuzz-smoke bench soak deb check-deb clean install-build install-test
 
 all: build
 

@@ -76,7 +76,7 @@ uint64_t memory_limit_of_groups(const char *mount, str groups)
 
 uint64_t memory_limit_find(void)
 {
-    char text[8192];
+    char text[4096];
     struct sysinfo machine;
     FILE *f = fopen("/proc/self/cgroup", "re");
     size_t n = f ? fread(text, 1, sizeof text, f) : 0;
