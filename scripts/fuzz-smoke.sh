@@ -8,10 +8,11 @@ out=build-fuzz
 command -v clang >/dev/null || { echo "fuzz: clang is missing (make install-test)" >&2; exit 1; }
 mkdir -p $out/obj $out/artifacts
 
-flags="-std=gnu11 -g -O1 -D_GNU_SOURCE -DSOCKUDO_VERSION=\"fuzz\" -Isrc -Itests -fno-omit-frame-pointer"
+flags="-std=gnu11 -g -O1 -D_GNU_SOURCE -DSOCKUDO_VERSION=\"fuzz\" -Isrc -Itests -I$out -fno-omit-frame-pointer"
 flags="$flags -fno-sanitize-recover=undefined $(pkg-config --cflags openssl jansson zlib libxxhash libcurl libpcre2-8)"
 libs="$(pkg-config --libs openssl jansson zlib libxxhash libcurl libpcre2-8) -lpthread -lm"
 
+scripts/embed.py src/api/status.html $out/status_page.generated.h
 # The library of the sources: one object per file, made again when it or a header is newer.
 newest_header=$(find src -name '*.h' -o -name '*.def' | xargs ls -t | head -1)
 for f in $(scripts/sources.sh lib src); do

@@ -229,8 +229,22 @@ bool event_is_blocked(struct request *q, const struct event *e)
     return false;
 }
 
+static void event_trace(struct request *q, const struct event *e)
+{
+    struct app_live *live = q->app->live;
+    int64_t now_ms = q->worker->loop.now_ms;
+    if (trace_on(&live->trace, now_ms))
+        trace_tell(live, now_ms,
+                   &(struct traced){.what = TRACE_PUBLISHED,
+                                    .channel = e->channels[0],
+                                    .name = e->name,
+                                    .bytes = e->data.n,
+                                    .channels = (uint32_t)e->channel_count});
+}
+
 void event_send(struct request *q, const struct event *e)
 {
+    event_trace(q, e);
     struct frame *data = e->channel_count > 1 ? frame_of(e->data) : NULL;
     for (size_t i = 0; i < e->channel_count; i++) {
         str app = q->app->app->id, channel = e->channels[i];

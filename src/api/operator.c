@@ -42,6 +42,13 @@ static bool host_is_loopback(str host)
     return host.n == 0 || (host.p[0] == ':' && str_u64(str_from(host, 1), UINT16_MAX, &port));
 }
 
+/* A page of another site, which a browser says even where it sends no Origin. */
+static bool is_cross_site(const struct request *q)
+{
+    str site = http1_header_get(&q->head, S("sec-fetch-site"));
+    return site.n && !str_eq(site, S("same-origin")) && !str_eq(site, S("none"));
+}
+
 static bool comes_from_elsewhere(const struct request *q)
 {
     static const str signs[] = {STR("origin"), STR("forwarded"), STR("via")};
@@ -53,7 +60,7 @@ static bool comes_from_elsewhere(const struct request *q)
         if (name.n > 12 && str_eq_nocase(str_of(name.p, 12), S("x-forwarded-")))
             return true;
     }
-    return !host_is_loopback(http1_header_get(&q->head, S("host")));
+    return is_cross_site(q) || !host_is_loopback(http1_header_get(&q->head, S("host")));
 }
 
 static bool refuse(struct request *q, int status, const char *code, const char *text)
@@ -62,14 +69,18 @@ static bool refuse(struct request *q, int status, const char *code, const char *
     return false;
 }
 
+static bool unknown(struct request *q)
+{
+    answer(q, 404, S("text/plain"), S("404 NOT FOUND"), S(""));
+    return false;
+}
+
 bool operator_is_allowed(struct request *q)
 {
     const struct settings *set = q->worker->settings;
     str sent = http1_header_get(&q->head, S("authorization"));
-    if (!set->usage_enabled || (set->usage_token.n == 0 && q->kind != HTTP_METRICS)) {
-        answer(q, 404, S("text/plain"), S("404 NOT FOUND"), S(""));
-        return false;
-    }
+    if (!set->usage_enabled || (set->usage_token.n == 0 && q->kind != HTTP_METRICS))
+        return unknown(q);
     if (set->usage_token.n == 0) {
         return (peer_is_loopback(q) && !comes_from_elsewhere(q)) ||
                refuse(q, 403, "forbidden",
@@ -78,4 +89,25 @@ bool operator_is_allowed(struct request *q)
     return (str_starts(sent, S("Bearer ")) &&
             crypto_equal(str_from(sent, 7), set->usage_token)) ||
            refuse(q, 401, "auth_failed", "Bearer token required");
+}
+
+bool operator_may_see_data(struct request *q)
+{
+    return q->worker->settings->status_enabled ? operator_is_allowed(q) : unknown(q);
+}
+
+bool operator_may_see_page(struct request *q)
+{
+    const struct settings *set = q->worker->settings;
+    if (!set->status_enabled)
+        return unknown(q);
+    return (set->usage_enabled && set->usage_token.n) || operator_is_allowed(q);
+}
+
+bool operator_may_act(struct request *q)
+{
+    if (!operator_is_allowed(q))
+        return false;
+    return (!http1_header_get(&q->head, S("origin")).p && !is_cross_site(q)) ||
+           refuse(q, 403, "forbidden", "Not for pages of a browser");
 }

@@ -15,6 +15,7 @@ void app_lives_finish(struct app_lives *l)
     for (size_t i = 0; i < COUNT_OF(l->buckets); i++)
         for (struct app_live *a = l->buckets[i], *next; a; a = next) {
             next = a->next;
+            trace_finish(&a->trace);
             free(a);
         }
     pthread_mutex_destroy(&l->lock);
@@ -29,6 +30,7 @@ struct app_live *app_live_get(struct app_lives *l, str id)
         a = a->next;
     if (!a) {
         a = mem_zero(sizeof *a + id.n);
+        trace_init(&a->trace);
         a->id_n = id.n;
         memcpy(a->id, id.p, id.n);
         a->next = *bucket;

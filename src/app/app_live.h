@@ -1,4 +1,4 @@
-/* app/app_live.h - what of an app lives on across records: its connection count.
+/* app/app_live.h - what of an app lives on across records: its connection count, its trace.
  *
  * Nature   any thread. Quotas are atomic reserves: add, compare, undo (design §4)
  * Limits   one entry per app id ever connected to; known apps only
@@ -9,17 +9,21 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "app/trace.h"
 #include "base/base.h"
 
 struct app_live {
     struct app_live *next;
     _Atomic int64_t connections; /* admitted ones */
+    char apart[64];              /* the trace is read often, the count written often */
+    struct trace trace;
     size_t id_n;
     char id[];
 };
 struct app_lives {
     pthread_mutex_t lock;
     struct app_live *buckets[256];
+    struct app_live *watched[TRACE_APPS]; /* whose traces have a ring (app/trace.c) */
 };
 
 void app_lives_init(struct app_lives *l);

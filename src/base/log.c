@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,6 +238,46 @@ static void add_line(struct buf *b, const struct event *ev)
         add_text(b, ev, s);
 }
 
+/* ---- the newest errors ---------------------------------------------------------------------- */
+
+static struct {
+    pthread_mutex_t lock;
+    struct log_recent lines[LOG_RECENT]; /* line n at n % LOG_RECENT */
+    uint64_t total;
+} recent = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* A longer text is cut at the end of a character. */
+static void remember(const struct event *ev)
+{
+    char bytes[LINE_MAX_BYTES];
+    struct buf b = {.p = bytes, .cap = sizeof bytes, .max = sizeof bytes};
+    struct timespec now;
+    add_message(&b, ev, PLAIN);
+    add_fields(&b, ev, false);
+    str text = utf8_cut(buf_str(&b), LOG_RECENT_TEXT_MAX);
+    clock_gettime(CLOCK_REALTIME, &now);
+    pthread_mutex_lock(&recent.lock);
+    struct log_recent *l = &recent.lines[recent.total++ % LOG_RECENT];
+    l->time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    l->level = ev->at->level;
+    snprintf(l->module, sizeof l->module, "%s", ev->at->module);
+    l->text_n = text.n;
+    if (text.n)
+        memcpy(l->text, text.p, text.n);
+    pthread_mutex_unlock(&recent.lock);
+}
+
+size_t log_recent(struct log_recent *out, uint64_t *total_out)
+{
+    pthread_mutex_lock(&recent.lock);
+    size_t n = recent.total < LOG_RECENT ? (size_t)recent.total : LOG_RECENT;
+    for (size_t i = 0; i < n; i++)
+        out[i] = recent.lines[(recent.total - 1 - i) % LOG_RECENT];
+    *total_out = recent.total;
+    pthread_mutex_unlock(&recent.lock);
+    return n;
+}
+
 static void put(const struct event *ev)
 {
     char bytes[LINE_MAX_BYTES]; /* with cap == max the buffer never grows */
@@ -244,6 +285,8 @@ static void put(const struct event *ev)
     int saved = errno; /* callers log between a failed call and its errno */
     add_line(&line, ev);
     log_out_line(buf_str(&line));
+    if (ev->at->level <= LOG_WARN)
+        remember(ev);
     errno = saved;
 }
 

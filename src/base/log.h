@@ -100,6 +100,18 @@ bool log_site_allow(struct log_site *site, int64_t now_s, unsigned *dropped_out)
 void log_write_limited(struct log_site *site, const struct log_place *at, const char *fmt, ...)
     PRINTF(3, 4);
 
+/* The newest lines of level warn and error that were written, for the status page. */
+enum { LOG_RECENT = 100, LOG_RECENT_TEXT_MAX = 512 };
+struct log_recent {
+    int64_t time_ms; /* Unix */
+    enum log_level level;
+    char module[LOG_MODULE_MAX + 1];
+    size_t text_n; /* message and fields, escaped as in a line of text */
+    char text[LOG_RECENT_TEXT_MAX];
+};
+/* Copies them, newest first; out has room for LOG_RECENT. *total_out: all since the start. */
+size_t log_recent(struct log_recent *out, uint64_t *total_out);
+
 /* For lines that a peer or a backend can cause again and again. */
 #define log_limited(level, module, ...)                                                            \
     do {                                                                                           \

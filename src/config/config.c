@@ -94,6 +94,7 @@ static void fill_http(struct loading *l)
     c->http_api.request_limit_in_mb = (uint32_t)option(l, OPT_http_api_request_limit_in_mb)->i;
     c->http_api.usage_enabled = option(l, OPT_http_api_usage_enabled)->b;
     c->http_api.usage_token = option(l, OPT_http_api_usage_token)->s;
+    c->http_api.status_enabled = option(l, OPT_http_api_status_enabled)->b;
     c->unix_socket.enabled = option(l, OPT_unix_socket_enabled)->b;
     c->unix_socket.path = option(l, OPT_unix_socket_path)->s;
     c->unix_socket.mode = (uint32_t)option(l, OPT_unix_socket_permission_mode)->i;

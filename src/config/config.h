@@ -85,6 +85,7 @@ struct config {
         uint32_t request_limit_in_mb;
         bool usage_enabled;
         str usage_token; /* empty: none */
+        bool status_enabled;
     } http_api;
     struct {
         bool credentials;

@@ -32,6 +32,13 @@ void conn_log_event(const struct conn *c, const struct log_place *at, str messag
     log_event(at, message, f, more->name ? 3 : 2);
 }
 
+void conn_trace_event(const struct conn *c, struct traced t)
+{
+    char id[24];
+    t.socket_id = str_of(id, conn_socket_id(c, id));
+    trace_tell(c->app->live, conn_worker(c)->loop.now_ms, &t);
+}
+
 /* ---- sending ---- */
 
 void conn_send_frame(struct conn *c, struct frame *f)
@@ -97,8 +104,9 @@ static void conn_leave_all(struct conn *c, bool abrupt)
 
 static void conn_part(struct conn *c, const struct wire_error *e, uint16_t code, str reason)
 {
-    c->is_open = false;
     conn_log(c, "closing socket", LOG_INTEGER("code", code));
+    conn_trace(c, .what = c->is_open ? TRACE_CLOSED : TRACE_REFUSED, .code = code);
+    c->is_open = false;
     conn_leave_all(c, e && e->id == WIRE_PONG_TIMEOUT);
     if (e)
         conn_error(c, S(""), e);
@@ -218,6 +226,7 @@ static void established(struct conn *c)
     conn_send(c, buf_str(b));
     c->is_open = true;
     conn_log(c, "socket connected", LOG_NOTHING);
+    conn_trace(c, .what = TRACE_CONNECTED);
     c->sub.stream.limited = true;
     if (c->app->app->enable_user_authentication)
         c->authorize_by_ms = w->loop.now_ms + set->user_authentication_timeout_ms;
@@ -634,6 +643,8 @@ static void conn_timer(struct stream *s)
 static void conn_gone(struct stream *s)
 {
     struct conn *c = conn_of(s);
+    if (c->is_open)
+        conn_trace(c, .what = TRACE_CLOSED, .code = CONN_LOST);
     c->is_open = false;
     conn_log(c, "socket disconnected", LOG_NOTHING);
     conn_leave_all(c, true); /* nothing is left of one that said farewell */

@@ -24,6 +24,7 @@ enum {
     CONN_MESSAGE_TIMEOUT_MS = 60000, /* first to last byte (security R2) */
     CONN_CLOSE_TIMEOUT_MS = 5000,
     CONN_BLOCKED_MS = 10,
+    CONN_LOST = 1006, /* in a trace: no Close came (RFC 6455 §7.1.5) */
     CONN_REPEAT_MS = 1000, /* between repeated subscribes and sign-ins (security R12, R13) */
 };
 
@@ -108,6 +109,14 @@ void conn_log_event(const struct conn *c, const struct log_place *at, str messag
     LOG_IF(LOG_DEBUG, "connections",                                                               \
            conn_log_event(c, LOG_HERE(LOG_DEBUG, "connections"), S(message),                       \
                           &(const struct log_field)__VA_ARGS__))
+
+/* Tells the trace of the connection's app, if somebody looks (app/trace.h). Arguments are not
+ * evaluated otherwise: conn_trace(c, .what = TRACE_SUBSCRIBED, .channel = name). */
+void conn_trace_event(const struct conn *c, struct traced t);
+#define conn_trace(c, ...)                                                                         \
+    ((c)->app && trace_on(&(c)->app->live->trace, conn_worker(c)->loop.now_ms)                     \
+         ? conn_trace_event(c, (struct traced){__VA_ARGS__})                                       \
+         : (void)0)
 
 /* No reading and no answering for `ms`, then the steps are looked at again: a mailbox is full
  * (design §5), or it is too early for a repeated command. */

@@ -18,6 +18,8 @@ struct client_event {
 
 static bool refused(struct conn *c, const struct client_event *q, const struct wire_error *e)
 {
+    conn_trace(c, .what = TRACE_CLIENT_EVENT_REFUSED, .channel = q->channel, .name = q->event,
+               .code = e->code);
     conn_error(c, q->channel, e);
     return false;
 }
@@ -128,6 +130,8 @@ void on_client_event(struct conn *c, str event, struct json channel, struct json
                                  .event = event,
                                  .data = out->data,
                                  .socket_id = str_of(id, conn_socket_id(c, id))};
+    conn_trace(c, .what = TRACE_CLIENT_EVENT, .channel = q.channel, .name = event,
+               .bytes = out->data.n);
     message_ref(out);
     registry_publish(w->node->registry, &w->loop, out);
     registry_tell(w->node->registry, &w->loop, c->app, &told);

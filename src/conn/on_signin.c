@@ -10,6 +10,7 @@
 static void refuse(struct conn *c, const struct wire_error *e)
 {
     conn_log(c, "sign-in refused", LOG_INTEGER("code", e->code));
+    conn_trace(c, .what = TRACE_SIGNIN_REFUSED, .code = e->code);
     conn_error(c, S(""), e);
 }
 
@@ -130,6 +131,7 @@ void on_signin(struct conn *c, struct json data, str text)
     user_set(c, &u);
     c->authorize_by_ms = 0;
     conn_log(c, "signed in", LOG_TEXT("user_id", u.id));
+    conn_trace(c, .what = TRACE_SIGNED_IN, .name = u.id);
     struct buf *b = conn_worker(c)->json;
     buf_clear(b);
     frame_signin_success(b, user_data);

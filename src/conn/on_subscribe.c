@@ -23,6 +23,7 @@ static void refuse(struct conn *c, const struct request *q, const struct wire_er
 {
     struct buf *b = conn_worker(c)->json;
     conn_log(c, "subscribe refused", LOG_TEXT("channel", q->channel));
+    conn_trace(c, .what = TRACE_SUBSCRIBE_REFUSED, .channel = q->channel, .code = e->code);
     if (q->kind.base == CHANNEL_ENCRYPTED && c->is_java) {
         conn_error(c, S(""), e);
         return;
@@ -190,6 +191,7 @@ void subscribe_activate(struct conn *c, struct step *s)
     }
     c->channels++;
     conn_log(c, "subscribed", LOG_TEXT("channel", s->channel_name));
+    conn_trace(c, .what = TRACE_SUBSCRIBED, .channel = s->channel_name);
     if (channel_needs_auth(kind))
         c->authorize_by_ms = 0;
     answer_subscribed(c, s->channel_name, &j.snapshot);

@@ -30,6 +30,7 @@ void on_unsubscribe(struct conn *c, struct json data)
         return;
     c->channels--;
     conn_log(c, "unsubscribed", LOG_TEXT("channel", channel));
+    conn_trace(c, .what = TRACE_UNSUBSCRIBED, .channel = channel);
     struct leave leave = {.app = c->app, .now_ms = w->loop.now_ms};
     registry_leave(w->node->registry, w->index, &c->sub, (uint32_t)(s - c->sub.list), &leave);
 }

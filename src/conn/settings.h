@@ -19,7 +19,7 @@ struct settings {
     uint64_t max_payload_bytes, max_message_bytes, max_frame_bytes; /* websocket-protocol §2.5 */
     uint64_t max_body_bytes;                                        /* of an API request */
     struct stream_limits output;                                    /* of a WebSocket */
-    bool compression, usage_enabled;
+    bool compression, usage_enabled, status_enabled;
     str usage_token; /* bearer token of /stats; empty: not served here */
 
     /* of HTTP requests */

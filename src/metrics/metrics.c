@@ -227,6 +227,18 @@ uint64_t metrics_sum_app(str app_id, size_t offset)
     return sum;
 }
 
+uint64_t metrics_sum_apps(size_t offset)
+{
+    uint64_t sum = 0;
+    pthread_mutex_lock(&lock);
+    for (struct metrics_thread *t = threads; t; t = t->next)
+        for (size_t i = 0; i < COUNT_OF(t->buckets); i++)
+            for (const struct metrics_app *m = t->buckets[i]; m; m = m->next)
+                sum += cell_at(&m->cells, offset);
+    pthread_mutex_unlock(&lock);
+    return sum;
+}
+
 uint64_t metrics_sum_node(size_t offset)
 {
     uint64_t sum = 0;

@@ -114,11 +114,16 @@ void metrics_sample(struct metrics_histogram *h, double ms);
 uint64_t metrics_sum_app(str app_id, size_t cell_offset);
 #define METRICS_SUM_APP(app_id, cell)                                                              \
     metrics_sum_app(app_id, offsetof(struct metrics_app_cells, cell))
+/* Of all apps, those that are not configured any more, "unknown" and "global" too. */
+uint64_t metrics_sum_apps(size_t cell_offset);
+#define METRICS_SUM_APPS(cell) metrics_sum_apps(offsetof(struct metrics_app_cells, cell))
 uint64_t metrics_sum_node(size_t cell_offset);
 #define METRICS_SUM_NODE(cell) metrics_sum_node(offsetof(struct metrics_node_cells, cell))
 
 /* Which value of a label this text is; 0 if none. */
 unsigned metrics_label_find(const char *label, str value);
+/* The other way round; the label is one of labels.def and has this value. */
+const char *metrics_label_text(const char *label, unsigned value);
 
 /* ---- output ---- */
 

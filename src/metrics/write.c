@@ -111,6 +111,15 @@ unsigned metrics_label_find(const char *label, str value)
     return 0;
 }
 
+const char *metrics_label_text(const char *label, unsigned value)
+{
+    size_t i = 0;
+    while (i < COUNT_OF(all_labels) && strcmp(all_labels[i].name, label) != 0)
+        i++;
+    CHECK(i < COUNT_OF(all_labels) && value < all_labels[i].count);
+    return all_labels[i].values[value];
+}
+
 /* ---- gathered values ---- */
 
 struct reading {

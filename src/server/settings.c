@@ -47,6 +47,7 @@ struct settings *settings_of(const struct config *c)
     s->output = limits_of(c);
     s->compression = c->websocket.compression;
     s->usage_enabled = c->http_api.usage_enabled;
+    s->status_enabled = c->http_api.status_enabled;
     s->usage_token = arena_str(&s->memory, c->http_api.usage_token);
     s->api_trust_hops = c->rate_limiter.api.trust_hops;
     s->connect_trust_hops = c->rate_limiter.websocket.trust_hops;

@@ -71,6 +71,7 @@ static void listeners(void **state)
         {STR("/metrics"), false, true}, {STR("/up"), true, true},
         {STR("/usage"), true, true},    {STR("/apps/1/channels"), true, false},
         {STR("/app/k"), true, false},   {STR("/nope"), false, false},
+        {STR("/status"), false, true},  {STR("/status/data"), false, true},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
