@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <sys/sysinfo.h>
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 1024 };
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
