@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""scripts/docs.py [--check] - writes docs/errors.md from src/pusher/errors.def, and
-docs/configuration.md from src/config/options.def, app_fields.def and scope.def.
+"""scripts/docs.py [--check] - writes docs/errors.md from src/pusher/errors.def, docs/metrics.md from
+src/metrics/metrics.def and labels.def, and docs/configuration.md from src/config/options.def,
+app_fields.def and scope.def.
 
 With --check nothing is written: exit 1 if a file is not what its table says.
 """
@@ -187,7 +188,84 @@ def config_page():
     return text
 
 
-PAGES = [("docs/errors.md", lambda: page(read_rows())), ("docs/configuration.md", config_page)]
+# ---- metrics -------------------------------------------------------------------------------
+
+METRICS_HEAD = """# Metrics
+
+Made by `scripts/docs.py` from `src/metrics/metrics.def` and `labels.def`. Change the tables, then run
+the script.
+
+`GET /metrics` on the metrics listener (`metrics.host`, `metrics.port`: 9601) answers in the text
+format 0.0.4 of Prometheus. The prefix (`metrics.prometheus.prefix`, by default `sockudo_`) stands
+before every name but those of the process. [monitoring](../monitoring/README.md) has a dashboard
+and alerts.
+
+- `app_id` is the id of a configured app, `unknown` (before the app is known) or `global` (limits of
+  the node). `port` is the metrics port. No label holds a channel, a user, a socket or an address,
+  and all other values are those below, so nobody outside can create series.
+- A configured app has its series from the start. Wide families show what has happened.
+- Counters begin at 0 with the process and are those of one node. Histograms are in milliseconds and
+  have `_bucket`, `_sum` and `_count`.
+- `active_channels` counts a channel once on each node that has a subscriber of it.
+- `app_cache_total` stays empty with the app manager `memory`, which has nothing to cache. What names a
+  broker or other nodes moves only with such a driver; questions to other nodes are not asked at all,
+  so `horizontal_adapter_*` stay 0.
+
+"""
+SHOWN = re.compile(r'\{"(\w+)", "(\w+)"\}')
+PROCESS = re.compile(r'\{S\("(process_\w+)"\), NULL, "([^"]+)", "(\w+)",')
+SORTS = [("APP", "Of an app", 3, 4), ("SHARE", "Of an app, when it has happened", 3, 5),
+         ("ZERO", "Of an app, for dashboards that exist", 0, 0), ("NODE", "Of the node", 4, 7),
+         ("READ", "Of the node, asked for at the scrape", 4, 7)]
+
+
+def metrics_source(name):
+    with open(os.path.join(ROOT, "src", "metrics", name), encoding="utf-8") as f:
+        return re.sub(r"/\*.*?\*/", " ", f.read(), flags=re.S)
+
+
+def metric_labels(sort, args, first, last, shown, values):
+    """The cell of one row: names with their values."""
+    out = ["`app_id`"] if sort in ("APP", "SHARE", "ZERO") else []
+    for name in args[first:last]:
+        if name == "none":
+            continue
+        out.append("`%s`: %s" % (shown.get(name, name), ", ".join("`%s`" % v for v in values[name])))
+        if name == "limiter_type":
+            out.append("`request_context`: `http_api`, `websocket_upgrade`, `unknown`")
+    if sort in ("APP", "SHARE", "ZERO") or args[3] == "PORT":
+        out.append("`port`")
+    return "; ".join(out) or "–"
+
+
+def metrics_page():
+    table, writer, values = metrics_source("metrics.def"), metrics_source("write.c"), {}
+    for label, _, text in ([joined(a, {}) for a in args] for _, args in calls(
+            metrics_source("labels.def"), "VALUE")):
+        values.setdefault(label, []).append(text)
+    shown = dict(SHOWN.findall(writer))
+    out, line = [METRICS_HEAD], "| %s | %s | %s | %s |\n"
+    head = line % ("name", "type", "labels", "meaning") + "|---|---|---|---|\n"
+    for sort, title, first, last in SORTS:
+        out.append("## %s\n\n%s" % (title, head))
+        for _, raw in calls(table, sort):
+            args = [joined(a, {}) for a in raw]
+            kind = "histogram" if args[2].startswith("MS") else args[2].lower()
+            out.append(line % ("`%s`" % args[1], kind, metric_labels(sort, args, first, last, shown, values),
+                               plain(args[-1])))
+        if sort == "READ":
+            out.append(line % ("`build_info`", "gauge", "`version`; `commit`", "1"))
+        out.append("\n")
+    out.append("## Of the process, without prefix\n\n" + head)
+    rows = PROCESS.findall(writer)
+    if len(rows) != 6 or len(shown) < 5:
+        sys.exit("docs.py cannot read src/metrics/write.c any more")
+    out += [line % ("`%s`" % name, kind, "–", text) for name, text, kind in rows]
+    return "".join(out)
+
+
+PAGES = [("docs/errors.md", lambda: page(read_rows())), ("docs/configuration.md", config_page),
+         ("docs/metrics.md", metrics_page)]
 
 
 def main():

@@ -44,6 +44,7 @@ step "lifecycle" tests/lifecycle/run.py build-asan/sockudo
 step "clients" tests/clients/run.sh build/sockudo
 step "webhooks" tests/webhooks/run.py build/sockudo
 step "metrics" tests/metrics/run.py build-asan/sockudo
+step "monitoring" tests/metrics/monitoring.py
 if [ -x tests/autobahn.sh ] && [ -x build-asan/tests/ws_echo ]; then
     step "autobahn" tests/autobahn.sh build-asan/tests/ws_echo build-asan/autobahn
 else
