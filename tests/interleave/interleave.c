@@ -9,6 +9,9 @@
  * the subscribe; nothing after an unsubscribe that was processed, nothing after a Close. At the end
  * of a schedule every client's picture must be the truth.
  *
+ * Every fifth seed leases members whose connection was lost; in every seventh the app has webhooks
+ * only from some time on. At the end everybody leaves, and webhooks have to say so.
+ *
  * Odd seeds use a cache that answers LATER, every second of these with failures.
  *
  * interleave [--schedules N] [--seed S]: a failure prints its seed and the steps that led to it.
@@ -31,7 +34,7 @@
 #include "support/cache_scripted.h"
 
 enum { WORKERS = 3, CLIENTS = 4, STEPS = 60, CHANNELS = 4, USERS = 3, EXPECTED = 256 };
-enum { SEND_BUFFER = 4096, ROUNDS_MAX = 500 };
+enum { SEND_BUFFER = 4096, ROUNDS_MAX = 500, LEASE_MS = 4000, SETTLE_S = 5, SETTLE_LEASE_S = 10 };
 
 static const char *const names[CHANNELS] = {"public", "cache-c", "presence-cache-p", "private-a"};
 static const bool caches[CHANNELS] = {false, true, true, false};
@@ -39,8 +42,9 @@ enum { PRESENCE = 2, PRIVATE = 3 };
 
 /* ---- the schedule ---- */
 
+static const uint32_t WEBHOOKS_ALL = WEBHOOK_SUBSCRIPTION_COUNT * 2 - 1;
 static uint64_t seed, state;
-static char trace[STEPS * 3][96];
+static char trace[STEPS * 3 + 8][96];
 static int trace_count;
 
 static uint32_t pick(uint32_t n)
@@ -99,6 +103,8 @@ static struct hmac *hmac;
 static bool is_slow;   /* the cache answers LATER */
 static bool is_faulty; /* and fails at times */
 static bool is_far;    /* the adapter answers LATER, too */
+static bool is_leasing; /* members stay for LEASE_MS */
+static bool is_late;    /* the app gets webhooks while it runs */
 static int64_t clock_ms;
 
 static int64_t clock_now(void *unused)
@@ -159,16 +165,22 @@ static void on_told(void *ctx, struct loop *from, const struct channel_event *e)
     }
 }
 
-static void node_open(void)
+static struct app *app_make(uint32_t webhook_events)
 {
-    struct err e;
     struct app *app = app_create();
     app->id = arena_str(&app->memory, S("1"));
     app->key = arena_str(&app->memory, S("k"));
     app->secret = arena_str(&app->memory, S("s"));
     app->enabled = app->enable_client_messages = app->enable_user_authentication = true;
     app->enable_watchlist_events = app->enable_subscription_count = true;
-    app->webhook_events = WEBHOOK_SUBSCRIPTION_COUNT * 2 - 1; /* all of them */
+    app->webhook_events = webhook_events;
+    return app;
+}
+
+static void node_open(void)
+{
+    struct err e;
+    struct app *app = app_make(is_late ? 0 : WEBHOOKS_ALL);
     struct app_manager_options apps = {STR("memory"), &app, 1};
     struct cache_options cache = {.driver = STR("memory"), .now_ms = clock_now};
     memset(&node, 0, sizeof node);
@@ -197,12 +209,39 @@ static void node_open(void)
     node.registry = registry_create(WORKERS, loops, node.adapter, node.cache, 3600000);
     memset(told, 0, sizeof told);
     registry_set_teller(node.registry, on_told, NULL);
+    registry_set_lease(node.registry, is_leasing ? LEASE_MS : 0);
+}
+
+/* As after SIGHUP. */
+static void webhooks_begin(void)
+{
+    struct err e;
+    struct app *app = app_make(WEBHOOKS_ALL);
+    struct app_manager_options apps = {STR("memory"), &app, 1};
+    struct app_list *all = app_list_create(&app, 1);
+    note("the app has webhooks");
+    CHECK(app_manager_reload(node.apps, &apps, &e));
+    for (int i = 0; i < WORKERS; i++) {
+        worker_use_apps(&threads[i], all);
+        worker_turn(&threads[i], 0);
+    }
+    app_list_unref(&all);
+    app_unref(&app);
+}
+
+static void all_leave(void)
+{
+    for (int i = 0; i < WORKERS; i++)
+        worker_close_streams(&threads[i]);
+    registry_tick(node.registry, INT64_MAX);
+    for (int channel = 0; channel < CHANNELS; channel++)
+        if (told[channel].occupied || has_members(channel) || told[channel].count)
+            broken(-1, "all have left, and webhooks do not say so", str_z(names[channel]));
 }
 
 static void node_close(void)
 {
-    for (int i = 0; i < WORKERS; i++)
-        worker_close_streams(&threads[i]);
+    all_leave();
     for (int i = 0; i < WORKERS; i++)
         worker_finish(&threads[i]);
     registry_destroy(&node.registry);
@@ -819,12 +858,23 @@ static bool somebody_waits(void)
 static void settle(void)
 {
     settle_now(4);
-    for (int quiet = 0, second = 0; quiet < 5 && second < 60; second++) {
+    int enough = is_leasing ? SETTLE_LEASE_S : SETTLE_S;
+    for (int quiet = 0, second = 0; quiet < enough && second < 60; second++) {
         time_passes(1000);
         settle_now(2);
         quiet = somebody_waits() ? 0 : quiet + 1;
     }
     settle_now(3);
+}
+
+/* Who was there before the webhooks need not be told of. */
+static void told_late_check(int channel, uint32_t count, const bool *members)
+{
+    if (told[channel].occupied && count == 0)
+        broken(-1, "it is empty, and no webhook says so", str_z(names[channel]));
+    for (int user = 0; channel == PRESENCE && user < USERS; user++)
+        if (told[channel].members[user] && !members[user])
+            broken(-1, "a member has left, and no webhook says so", str_z(names[channel]));
 }
 
 static void told_check(void)
@@ -835,6 +885,10 @@ static void told_check(void)
         for (int i = 0; i < CLIENTS; i++) {
             count += clients[i].views[channel].is_subscribed;
             members[clients[i].user] |= clients[i].views[channel].is_subscribed;
+        }
+        if (is_late) {
+            told_late_check(channel, count, members);
+            continue;
         }
         if (told[channel].occupied != (count > 0))
             broken(-1, count ? "it is occupied, and no webhook says so"
@@ -906,6 +960,8 @@ static void schedule(uint64_t n)
     is_slow = n % 2;
     is_faulty = n % 4 == 3;
     is_far = n % 3 == 0;
+    is_leasing = n % 5 == 2;
+    is_late = n % 7 == 3;
     memset(published, 0, sizeof published);
     memset(is_terminated, 0, sizeof is_terminated);
     memset(has_vanished, 0, sizeof has_vanished);
@@ -914,8 +970,11 @@ static void schedule(uint64_t n)
     for (int i = 0; i < CLIENTS; i++)
         client_open(i);
     settle();
-    for (int i = 0; i < STEPS; i++)
+    for (int i = 0; i < STEPS; i++) {
         step();
+        if (is_late && i == STEPS / 3)
+            webhooks_begin();
+    }
     settle();
     truth_check();
     for (int i = 0; i < CLIENTS; i++)
