@@ -683,6 +683,22 @@ def end_delivers(binary, stub):
     assert "channel_occupied" in c.names("news")
 
 
+def end_tells_the_last(binary, stub):
+    """HOOK-38, webhooks.md 1.2: who leaves because the server stops has left; nobody waits for the grace."""
+    record = app(stub, "last")
+    server = Server(binary, [record]).ready()
+    c = Case(server, stub, record)
+    client = c.client().subscribe("presence-crew", "u-1").subscribe("news")
+    c.told("member_added", "presence-crew")
+    c.told("subscription_count", "news", subscription_count=1)
+    server.stop()
+    assert client
+    assert sorted(c.names("presence-crew")) == ["channel_occupied", "channel_vacated",
+                                                "member_added", "member_removed"]
+    assert sorted(c.names("news")) == ["channel_occupied", "channel_vacated",
+                                       "subscription_count", "subscription_count"]
+
+
 def header_with_line_break(binary, stub):
     """HOOK-5: an error at start."""
     hooks = [{"url": stub.url("/x"), "event_types": EVENTS, "headers": {"X-A": "1\r\nX-B: 2"}}]
@@ -738,7 +754,8 @@ def main():
     binary, names = os.path.realpath(sys.argv[1]), sys.argv[2:]
     stub = Stub()
     chosen = [(fn, s) for fn, s in CASES if not names or fn.__name__ in names]
-    alone = [fn for fn in (end_delivers, header_with_line_break, unknown_certificates, none_warns)
+    alone = [fn for fn in (end_delivers, end_tells_the_last, header_with_line_break,
+                           unknown_certificates, none_warns)
              if not names or fn.__name__ in names]
     failed, passed = [], 0
 
