@@ -17,6 +17,7 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "talk"))
+import certificate  # noqa: E402
 import exposition  # noqa: E402
 import wsclient  # noqa: E402
 from exposition import need  # noqa: E402
@@ -94,7 +96,11 @@ class Server:
                                    "prometheus": {"prefix": prefix}}}
         self.config.update(options)
         self.folder = tempfile.mkdtemp(prefix="metrics-")
-        self.env, self.process, self.clients = env or {}, None, []
+        self.env, self.process, self.clients, self.secure = env or {}, None, [], None
+        if "ssl" in options:
+            cert, key = certificate.make(self.folder)
+            self.config["ssl"].update(cert_path=cert, key_path=key)
+            self.secure = ssl.create_default_context(cafile=cert)
         self.start()
 
     def write(self):
@@ -144,7 +150,10 @@ class Server:
             return f.read()
 
     def call(self, method, path, body=None, port=None, headers=None):
-        c = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=WAIT_S)
+        if self.secure and port is None:
+            c = http.client.HTTPSConnection("localhost", self.port, timeout=WAIT_S, context=self.secure)
+        else:
+            c = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=WAIT_S)
         c.request(method, path, body, headers or {})
         r = c.getresponse()
         r.body = r.read()
@@ -559,6 +568,62 @@ def late_handshakes(s):
     s.wait(2, "connection_errors_total", app_id="unknown", error_type="handshake_timeout")
     for sock in (quiet, slow, fine, metrics):
         sock.close()
+
+
+@case
+def late_tls(s):
+    """MET-25: of TLS too, where who hangs up before is no error"""
+    other = Server(s.binary, ssl={"enabled": True})
+    try:
+        late, gone, refused = (socket.create_connection(("127.0.0.1", other.port), WAIT_S)
+                               for _ in range(3))
+        late.sendall(b"\x16\x03\x01\x01\x00")
+        gone.sendall(b"\x16\x03\x01\x01\x00")
+        gone.close()
+        refused.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        late.settimeout(WAIT_S)
+        with contextlib.suppress(ConnectionError):
+            need(late.recv(1000) == b"", "it is cut")
+        other.wait(1, "connection_errors_total", error_type="handshake_timeout")
+        need(other.scrape().get("connection_errors_total") == 1, "nothing else")
+        late.close()
+        refused.close()
+    finally:
+        other.close()
+
+
+@case
+def shutdown(s):
+    """MET-9, MET-19 while the server ends: everybody has left before the metrics go"""
+    s.config["shutdown_grace_period"] = 60
+    s.stop()
+    s.start()
+    clients = [subscribe(s.client(), "presence-x", user="u%d" % i) for i in range(20)]
+    s.process.send_signal(signal.SIGTERM)
+    s.wait(0, "connected")
+    all_are_gone(s)
+    need(s.scrape().get("new_disconnections_total") == 20, "each once")
+    need([ended(c) for c in clients] == [4200] * 20, "told")
+    for c in clients:
+        c.wire.close()
+    need(s.process.wait(WAIT_S) == 0, "exit code")
+
+
+@case
+def many_apps(s):
+    """MET-6: with 200 apps all are there, and messages are answered between scrapes; the times are
+    measured elsewhere"""
+    other = Server(s.binary, [app("app-%d" % i) for i in range(200)])
+    try:
+        c = other.client()
+        for _ in range(3):
+            got = other.scrape()
+            c.fence(WAIT_S)
+        need(len(got.all("connected")) == 200, "apps")
+        need(sum(len(f.samples) for f in got.families.values()) < 20000, "not too many series")
+        other.wait(4, "ws_messages_sent_total")
+    finally:
+        other.close()
 
 
 @case
