@@ -684,9 +684,10 @@ def end_delivers(binary, stub):
 
 
 def end_tells_the_last(binary, stub):
-    """HOOK-38, webhooks.md 1.2: who leaves because the server stops has left; nobody waits for the grace."""
+    """HOOK-38, webhooks.md 1.2: who leaves because the server stops has left. His socket, which does
+    not answer the Close, outlasts the grace period, and takes no time away from the delivery."""
     record = app(stub, "last")
-    server = Server(binary, [record]).ready()
+    server = Server(binary, [record], {"shutdown_grace_period": 2}).ready()
     c = Case(server, stub, record)
     client = c.client().subscribe("presence-crew", "u-1").subscribe("news")
     c.told("member_added", "presence-crew")
