@@ -1,7 +1,7 @@
 #!/bin/sh
 # scripts/test.sh - everything: builds, unit and talk tests under ASan and UBSan, real clients,
-# webhooks, metrics, the examples in a browser, proxies in front, Autobahn if it is there, fuzz smoke,
-# lint, docs, and what the checklists still miss.
+# webhooks, metrics, the examples and the status page in a browser, proxies in front, Autobahn if it is
+# there, fuzz smoke, lint, docs, and what the checklists still miss.
 set -u
 cd "$(dirname "$0")/.."
 scripts/install.sh test || exit 1
@@ -55,6 +55,7 @@ if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; the
 else
     skip "examples" "no chromium"
 fi
+step "status page" tests/status/run.sh build/sockudo
 step "proxies" tests/proxies/run.py build/sockudo
 step "hardening" tests/package/hardening.py build
 step "packaging files" tests/package/files.py build/sockudo

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 /* ---- catching stdout ------------------------------------------------------------------------ */
 
@@ -560,6 +561,55 @@ static void test_stop_with_a_stuck_reader(void **state)
     fclose(in);
 }
 
+/* Warnings and errors that were written, newest first, without end of line and escaped. */
+static void test_recent_lines(void **state)
+{
+    (void)state;
+    static struct log_recent got[LOG_RECENT];
+    uint64_t before, total;
+    log_recent(got, &before);
+    catch_begin();
+    set_up("warn,quiet=off", false);
+    log_warn("m", "one\n");
+    log_info("m", "not wanted");
+    log_warn("quiet", "filtered");
+    log_fields(LOG_ERROR, "m", "two", LOG_TEXT("channel", S("a b")));
+    catch_end();
+    assert_true(log_recent(got, &total) >= 2);
+    assert_int_equal(total, before + 2);
+    assert_true(str_eq(str_of(got[0].text, got[0].text_n), S("two channel=\"a b\"")));
+    assert_int_equal(got[0].level, LOG_ERROR);
+    assert_string_equal(got[0].module, "m");
+    assert_true(str_eq(str_of(got[1].text, got[1].text_n), S("one\\n")));
+    assert_int_equal(got[1].level, LOG_WARN);
+}
+
+static void test_recent_lines_are_bounded(void **state)
+{
+    (void)state;
+    static struct log_recent got[LOG_RECENT];
+    char text[LOG_MESSAGE_MAX];
+    uint64_t total;
+    memset(text, 'x', sizeof text);
+    text[0] = 'a'; /* the euro signs do not end at the limit */
+    for (size_t i = 1; i + 3 < sizeof text; i += 3)
+        memcpy(text + i, "\xe2\x82\xac", 3);
+    catch_begin();
+    set_up("warn", false);
+    for (int i = 0; i < LOG_RECENT + 7; i++)
+        log_warn("m", "%d %.*s", i, 1200, text);
+    catch_end();
+    assert_int_equal(log_recent(got, &total), LOG_RECENT);
+    for (int i = 0; i < LOG_RECENT; i++) {
+        char number[16];
+        int n = snprintf(number, sizeof number, "%d ", LOG_RECENT + 6 - i);
+        str line = str_of(got[i].text, got[i].text_n);
+        assert_true(str_starts(line, str_of(number, (size_t)n)));
+        assert_true(line.n <= LOG_RECENT_TEXT_MAX && line.n > LOG_RECENT_TEXT_MAX - 3);
+        assert_true(utf8_ok(line));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -579,6 +629,8 @@ int main(void)
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_too_many_rules),
         cmocka_unit_test(test_modules),
+        cmocka_unit_test(test_recent_lines),
+        cmocka_unit_test(test_recent_lines_are_bounded),
         cmocka_unit_test(test_nobody_reads),
         cmocka_unit_test(test_stop_writes_all),
         cmocka_unit_test(test_change_while_logging),
