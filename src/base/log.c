@@ -246,10 +246,10 @@ static struct {
     uint64_t total;
 } recent = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* A longer text is cut at the end of a character. */
+/* A longer text is cut at the end of a character. What does not fit in here lies behind the cut. */
 static void remember(const struct event *ev)
 {
-    char bytes[LINE_MAX_BYTES];
+    char bytes[4 * LOG_RECENT_TEXT_MAX];
     struct buf b = {.p = bytes, .cap = sizeof bytes, .max = sizeof bytes};
     struct timespec now;
     add_message(&b, ev, PLAIN);
