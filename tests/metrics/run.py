@@ -723,7 +723,7 @@ def api_limit(s):
 @case
 def client_limits(s):
     """MET-22"""
-    s.apps[:] = [app(max_client_events_per_second=1, client_events_per_second_decay_seconds=3600),
+    s.apps[:] = [app(max_client_events_per_second=1, decay_seconds=3600),
                  app("quiet", message_rate_limit={"enabled": True, "max_attempts": 2,
                                                   "decay_seconds": 3600})]
     s.reload()
@@ -735,6 +735,15 @@ def client_limits(s):
     got = s.scrape()
     checks, refused = got.get("rate_limit_checks_total", **labels), got.get("rate_limit_triggered_total", **labels)
     need((checks, refused) == (2, 1), checks, refused)
+    other = s.client(s.apps[1])
+    for _ in range(3):
+        say(other, "pusher:ping")
+    need(hear(other, "pusher:error")["data"]["code"] == 4301, "messages")
+    labels = {"limiter_type": "messages", "request_context": "unknown", "app_id": "quiet"}
+    got = s.scrape()
+    checks, refused = got.get("rate_limit_checks_total", **labels), got.get("rate_limit_triggered_total", **labels)
+    need((checks, refused) == (3, 1), checks, refused)
+    need(got.get("ws_messages_received_total", app_id="quiet") == 3, "refused ones were received")
 
 
 @case

@@ -126,12 +126,16 @@ static bool heard(int fd, const char *what)
     return n > 0 && memmem(buffer, (size_t)n, what, strlen(what));
 }
 
+/* MET-25: it is counted too, of nobody's app. */
 static void ws22_store_is_away(void **state)
 {
     (void)state;
     app_scripted_mode(node.apps, APP_ANSWER_FAIL);
+    const metrics_cell *errors = metrics_app(S("unknown"))->cells.connection_errors;
+    uint64_t before = errors[label_error_type_APP_VALIDATION_FAILED];
     int fd = say(upgrade);
     assert_true(heard(fd, "{\"code\":4100,\"message\":\"App lookup failed\"}"));
+    assert_int_equal(errors[label_error_type_APP_VALIDATION_FAILED], before + 1);
     close(fd);
     fd = say("GET /up/1 HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(heard(fd, "503"));
