@@ -282,7 +282,9 @@ void subscribe_look_again(struct conn *c, struct step *s)
     wait_for(c, s, WAIT_MARKER, 0);
     registry_look_again(w->node->registry, w->index, s->channel, &s->snapshot, &s->memory, &cached,
                         &m->mail);
-    if (cached.found) {
+    if (cached.err.kind != ERR_NONE) {
+        s->fetched = FETCH_FAILED;
+    } else if (cached.found) {
         s->fetched = FETCHED;
         s->cached = cached.value;
     }
