@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""scripts/coverage.py - which items of the WS, HTTP, CFG, HOOK and MET checklists no test cites.
+"""scripts/coverage.py - which items of the WS, HTTP, CFG, HOOK, MET and SEC checklists no test cites.
 
 An item counts as covered when a file below tests/ names it ("WS-28"; "WS-28...31" and
 "WS-28..31" name a range). tests/later.txt lists the items that wait for later work.
@@ -11,8 +11,9 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ITEMS = [("WS", n) for n in range(1, 123)] + [("HTTP", n) for n in range(1, 85)]
 ITEMS += [("CFG", n) for n in range(1, 87)] + [("HOOK", n) for n in range(1, 57)]
-ITEMS += [("MET", n) for n in range(1, 43)]
-CITED = re.compile(r"\b(WS|HTTP|CFG|HOOK|MET)-(\d+)(?:(?:\.\.\.?|…)(?:(?:WS|HTTP|CFG|HOOK|MET)-)?(\d+))?")
+ITEMS += [("MET", n) for n in range(1, 43)] + [("SEC", n) for n in range(1, 35)]
+CITED = re.compile(r"\b(WS|HTTP|CFG|HOOK|MET|SEC)-(\d+)"
+                   r"(?:(?:\.\.\.?|…)(?:(?:WS|HTTP|CFG|HOOK|MET|SEC)-)?(\d+))?")
 
 
 def cited():

@@ -57,6 +57,7 @@ else
 fi
 step "status page" tests/status/run.sh build/sockudo
 step "proxies" tests/proxies/run.py build/sockudo
+step "security" tests/security/run.py build/sockudo
 step "hardening" tests/package/hardening.py build
 step "packaging files" tests/package/files.py build/sockudo
 step "package" tests/package/run.sh

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "server/logging.h"
+#include "server/protect.h"
 #include "server/server.h"
 
 extern char **environ;
@@ -31,6 +32,7 @@ static int serve_logged(const struct config_args *args, struct config *c)
         fprintf(stderr, "sockudo: %s\n", e.text);
         return 1;
     }
+    protect_process(c->debug);
     int code = serve(args, c);
     log_stop();
     return code;
