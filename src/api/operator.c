@@ -86,8 +86,7 @@ bool operator_is_allowed(struct request *q)
                refuse(q, 403, "forbidden",
                       "Without http_api.usage_token only for this machine's own loopback");
     }
-    return (str_starts(sent, S("Bearer ")) &&
-            crypto_equal(str_from(sent, 7), set->usage_token)) ||
+    return (str_starts(sent, S("Bearer ")) && crypto_equal(str_from(sent, 7), set->usage_token)) ||
            refuse(q, 401, "auth_failed", "Bearer token required");
 }
 

@@ -155,9 +155,8 @@ static void row_add(void *ctx, struct app *app)
         r->cap = r->cap ? r->cap * 2 : 16;
         r->list = mem_resize(r->list, r->cap * sizeof *r->list);
     }
-    r->list[r->n++] =
-        (struct row){app_ref(app),
-                     atomic_load(&app_live_get(&r->node->lives, app->id)->connections)};
+    r->list[r->n++] = (struct row){
+        app_ref(app), atomic_load(&app_live_get(&r->node->lives, app->id)->connections)};
 }
 
 static int busiest_first(const void *a, const void *b)
@@ -192,8 +191,8 @@ static void app_write(struct buf *b, const struct row *r)
     app_figures(r, &f);
     buf_add(b, S("{\"id\":"));
     json_add_string(b, r->app->id);
-    buf_printf(b, ",\"enabled\":%s,\"max_connections\":%lld,",
-               r->app->enabled ? "true" : "false", (long long)r->app->max_connections);
+    buf_printf(b, ",\"enabled\":%s,\"max_connections\":%lld,", r->app->enabled ? "true" : "false",
+               (long long)r->app->max_connections);
     figures_write(b, &f);
     buf_char(b, '}');
 }

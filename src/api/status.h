@@ -12,8 +12,7 @@
     "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"                               \
     "Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n"
 /* Of answers that are not pages. */
-#define STATUS_POLICY_NONE                                                                         \
-    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+#define STATUS_POLICY_NONE "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
 
 void status_answer_json(struct request *q, str body); /* 200 */
 /* A parameter of the query of an unsigned request, decoded in the request's arena. */

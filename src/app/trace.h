@@ -46,7 +46,7 @@ struct trace_line {
 };
 
 struct trace_ring;
-struct trace { /* in struct app_live */
+struct trace {                   /* in struct app_live */
     _Atomic int64_t on_until_ms; /* the later of both; of the loops' clock */
     _Atomic int64_t watch_until_ms, log_until_ms;
     pthread_mutex_t lock;

@@ -68,9 +68,15 @@ static void test_ring(void **state)
         size_t n, missed;
         int first;
     } rows[] = {
-        {0, TRACE_EVENTS, 0, 201}, {200, TRACE_EVENTS, 0, 201}, {199, TRACE_EVENTS, 1, 201},
-        {1, TRACE_EVENTS, 199, 201}, {700, 12, 0, 701}, {711, 1, 0, 712}, {712, 0, 0, 0},
-        {713, TRACE_EVENTS, 0, 201}, {UINT64_MAX, TRACE_EVENTS, 0, 201},
+        {0, TRACE_EVENTS, 0, 201},
+        {200, TRACE_EVENTS, 0, 201},
+        {199, TRACE_EVENTS, 1, 201},
+        {1, TRACE_EVENTS, 199, 201},
+        {700, 12, 0, 701},
+        {711, 1, 0, 712},
+        {712, 0, 0, 0},
+        {713, TRACE_EVENTS, 0, 201},
+        {UINT64_MAX, TRACE_EVENTS, 0, 201},
     };
     struct app_lives all;
     uint64_t missed;
@@ -188,9 +194,12 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_on_for_its_time), cmocka_unit_test(test_two_ends),
-        cmocka_unit_test(test_ring),            cmocka_unit_test(test_places),
-        cmocka_unit_test(test_texts_are_cut),   cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_on_for_its_time),
+        cmocka_unit_test(test_two_ends),
+        cmocka_unit_test(test_ring),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_texts_are_cut),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
