@@ -1,5 +1,5 @@
 # Forwards to meson and scripts/; everything that decides is there.
-.PHONY: all build run example-chat test check check-tsan check-clients check-examples check-proxies lint format fuzz-smoke bench soak deb check-deb clean install-build install-test
+.PHONY: all build run example-chat test check check-tsan check-clients check-examples check-proxies lint format fuzz fuzz-smoke bench soak deb check-deb clean install-build install-test
 
 all: build
 
@@ -52,6 +52,10 @@ fuzz-smoke: install-test
 soak: build
 	tests/lifecycle/soak.py build/sockudo
 	tests/lifecycle/soak.py build/sockudo 10 --tls
+
+# Long, with a corpus that grows: make fuzz FUZZ_SECONDS=3600 FUZZ_CORPUS=/some/folder
+fuzz: install-test
+	@FUZZ_CORPUS=$${FUZZ_CORPUS:-fuzz-corpus} scripts/fuzz-smoke.sh $${FUZZ_SECONDS:-1800}
 
 bench: build
 	@scripts/bench.sh

@@ -1,10 +1,12 @@
 #!/bin/sh
 # scripts/fuzz-smoke.sh [SECONDS] - builds every tests/fuzz/*.c with clang, libFuzzer, ASan and UBSan
-# and runs all of them, on their corpus, for SECONDS in sum (default 60).
+# and runs all of them, on their corpus, for SECONDS in sum (default 60). What it finds is kept in the
+# folder FUZZ_CORPUS (default build-fuzz/corpus) and comes first next time.
 set -eu
 cd "$(dirname "$0")/.."
 total=${1:-60}
 out=build-fuzz
+corpus=${FUZZ_CORPUS:-$out/corpus}
 command -v clang >/dev/null || { echo "fuzz: clang is missing (make install-test)" >&2; exit 1; }
 mkdir -p $out/obj $out/artifacts
 
@@ -43,16 +45,17 @@ each=$((total / count))
 [ $each -ge 1 ] || each=1
 failed=0
 for t in $targets; do
-    mkdir -p $out/corpus/"$t"
+    mkdir -p "$corpus/$t"
     dict=
     [ -f tests/fuzz/"$t".dict ] && dict="-dict=tests/fuzz/$t.dict"
     seeds=
     [ -d tests/fuzz/corpus/"$t" ] && seeds=tests/fuzz/corpus/$t
     # shellcheck disable=SC2086
     if $out/"$t" -max_total_time=$each -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-        -artifact_prefix=$out/artifacts/"$t"- $dict $out/corpus/"$t" $seeds >$out/"$t".log 2>&1; then
+        -artifact_prefix=$out/artifacts/"$t"- $dict "$corpus/$t" $seeds >$out/"$t".log 2>&1; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' $out/"$t".log)
-        echo "ok   $t (${runs:-0} runs)"
+        edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' $out/"$t".log | tail -1)
+        echo "ok   $t (${runs:-0} runs, ${edges:-0} edges)"
     else
         failed=$((failed + 1))
         echo "FAIL $t"

@@ -62,6 +62,7 @@ step "hardening" tests/package/hardening.py build
 step "packaging files" tests/package/files.py build/sockudo
 step "package" tests/package/run.sh
 step "fuzz smoke" scripts/fuzz-smoke.sh 60
+step "parsers" scripts/parsers.py
 step "lint" scripts/lint.py
 step "generated docs" scripts/docs.py --check
 step "names in docs" scripts/check-docs.py

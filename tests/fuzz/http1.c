@@ -1,5 +1,6 @@
 /* tests/fuzz/http1.c - a request head gives the same verdict and the same request however it is
- * cut; every slice lies inside the head; each byte is scanned once, a CR at a cut twice. */
+ * cut; every slice lies inside the head; each byte is scanned once, a CR at a cut twice.
+ * scripts/parsers.py knows which parser has which target (SEC-34). */
 #include "wire/http1.h"
 
 #include <stdlib.h>

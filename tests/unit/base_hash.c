@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -94,6 +95,25 @@ static void test_processes_differ(void **state)
     assert_true(hash_of_new_process() != hash_of_new_process());
 }
 
+/* SEC-16: names that lie in one of 1,024 partitions without the key lie in all of them with it. */
+static void test_names_cannot_be_aimed(void **state)
+{
+    enum { NAMES = 20000, PARTITIONS = 1024 };
+    static unsigned hits[PARTITIONS];
+    unsigned made = 0, most = 0;
+    (void)state;
+    for (unsigned i = 0; made < NAMES; i++) {
+        char name[24];
+        str s = str_of(name, (size_t)snprintf(name, sizeof name, "room-%u", i));
+        if (hash_keyed(0, S("app"), s) % PARTITIONS != 7)
+            continue;
+        made++;
+        unsigned n = ++hits[hash_keyed(0x9e3779b97f4a7c15u, S("app"), s) % PARTITIONS];
+        most = n > most ? n : most;
+    }
+    assert_true(most < 4 * NAMES / PARTITIONS); /* 20 each; random names reach about 40 */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +121,7 @@ int main(void)
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_keyed_is_stable),
+        cmocka_unit_test(test_names_cannot_be_aimed),
         cmocka_unit_test(test_spread),
         cmocka_unit_test(test_threads_agree),
     };

@@ -217,6 +217,36 @@ static void r9_packets_full_of_work(void **state)
     turn();
 }
 
+/* SEC-2: a message that is not whole a minute after its first byte ends the connection, however
+ * lively its bytes and the Pings between them are. */
+static void sec2_trickled_message(void **state)
+{
+    static const char first[] = {0x01, (char)0x81, 0, 0, 0, 0, 'x'};
+    static const char next[] = {0x00, (char)0x81, 0, 0, 0, 0, 'x'};
+    static const char ping[] = {(char)0x89, (char)0x80, 0, 0, 0, 0};
+    (void)state;
+    app_scripted_mode(node.apps, APP_ANSWER_NOW);
+    int fd = say(upgrade);
+    assert_true(heard(fd, "pusher:connection_established"));
+    assert_int_equal(send(fd, first, sizeof first, 0), sizeof first);
+    turn();
+    for (int s = 1; s < 60; s++) {
+        const char *bytes = s % 2 ? next : ping;
+        size_t n = s % 2 ? sizeof next : sizeof ping;
+        passed_ms += 1000;
+        assert_int_equal(send(fd, bytes, n, 0), (ssize_t)n);
+        turn();
+        assert_false(heard(fd, "\x03\xea"));
+    }
+    for (int i = 0; i < 4; i++) {
+        passed_ms += 500;
+        turn();
+    }
+    assert_true(heard(fd, "\x03\xeaMessage not completed in time"));
+    close(fd);
+    turn();
+}
+
 /* ---- Confirm (design §4): what is waited for, and for how long ---- */
 
 static void send_text(int fd, const char *json)
@@ -341,6 +371,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ws22_store_is_away, begin, end),
         cmocka_unit_test_setup_teardown(ws22_store_is_slow, begin, end),
         cmocka_unit_test_setup_teardown(r9_packets_full_of_work, begin, end),
+        cmocka_unit_test_setup_teardown(sec2_trickled_message, begin, end),
         cmocka_unit_test_setup_teardown(subscribe_waits_for_the_adapter, begin_far, end),
         cmocka_unit_test_setup_teardown(adapter_is_away, begin_far, end),
         cmocka_unit_test_setup_teardown(adapter_says_it_is_away, begin_far, end),

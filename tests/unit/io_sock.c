@@ -114,6 +114,9 @@ static void tcp_gets_its_options(void **state)
     int server = sock_accept(fd);
     assert_int_equal(getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &on, &n), 0);
     assert_int_not_equal(on, 0);
+    /* SEC-3: the kernel gives up one whose packets vanish while data waits. */
+    assert_int_equal(getsockopt(server, IPPROTO_TCP, TCP_USER_TIMEOUT, &on, &n), 0);
+    assert_int_equal(on, 30000);
     close(client);
     close(server);
     close(fd);
