@@ -55,7 +55,7 @@ static int finish(void **state)
 static void examples(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"config/example.json", "config/example.toml"};
+    static const char *const paths[] = {"config/config.json", "config/config.toml"};
     for (int i = 0; i < 2; i++) {
         struct config_args args = {.config_path = paths[i], .check_only = true, .strict = true};
         char *none[] = {NULL};
