@@ -454,7 +454,7 @@ static void sec24_private_addresses(void **state)
 
 /* ---- selection ---- */
 
-/* HOOK-28, HOOK-29 */
+/* HOOK-28, HOOK-29, CFG-63 */
 static void hook28_hook29_each_gets_its_own(void **state)
 {
     (void)state;
