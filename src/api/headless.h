@@ -8,9 +8,8 @@
 #ifndef API_HEADLESS_H
 #define API_HEADLESS_H
 
+#include "base/limits.h"
 #include "wire/forwarded.h"
-
-enum { HEADLESS_PER_ADDRESS = 64 };
 
 struct headless; /* opaque; owned by struct server */
 struct headless_address;

@@ -9,18 +9,8 @@
 #ifndef API_HTTP_H
 #define API_HTTP_H
 
+#include "base/limits.h"
 #include "conn/worker.h"
-
-enum {
-    HTTP_HEAD_MS = 10000,
-    HTTP_BODY_MS = 30000,
-    HTTP_IDLE_MS = 75000,
-    HTTP_LINGER_MS = 2000,
-    HTTP_SPARE_MS = 100, /* for a connection without a head that has to go */
-    HTTP_REQUESTS_PER_TURN = 32,
-    HTTP_DROP_MAX = 64 * 1024, /* of a body that nobody will read */
-};
-#define HTTP_BODIES_MAX (256 * 1024 * 1024)
 
 /* What a listener is for. */
 enum http_kind {

@@ -13,8 +13,7 @@
 #include "base/arena.h"
 #include "base/base.h"
 #include "base/buf.h"
-
-enum { JSON_DEPTH_MAX = 128 };
+#include "base/limits.h"
 
 enum json_type {
     JSON_NONE, /* not there */

@@ -18,9 +18,10 @@
 #define BASE_LOG_H
 
 #include "base/base.h"
+#include "base/limits.h"
 #include "base/log_filter.h"
 
-enum { LOG_MESSAGE_MAX = 1900, LOG_PEER_MAX = 256 };
+enum { LOG_MESSAGE_MAX = 1900 };
 enum { LOG_SITE_LINES = 10, LOG_SITE_PERIOD_S = 60 };
 
 struct log_options {

@@ -10,8 +10,7 @@
 #define BASE_PATTERN_H
 
 #include "base/base.h"
-
-enum { PATTERN_MAX = 1024, PATTERN_STEPS = 100000 };
+#include "base/limits.h"
 
 struct pattern;
 /* Errors   ERR_INVALID with what is wrong and where */

@@ -6,10 +6,11 @@
 #include "base/crypto.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "pusher/frames.h"
 #include "wire/ws_encode.h"
 
-enum { COUNT_SLOW_ABOVE = 100, COUNT_SLOW_MS = 5000, WATCH_SLOW_MS = 1000 };
+enum { COUNT_SLOW_ABOVE = 100, COUNT_SLOW_MS = 5000 };
 static const int64_t END_MS = INT64_MAX / 2; /* the time of the last tick: sums stay in range */
 
 static registry_close_fn *close_subscriber;

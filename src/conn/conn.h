@@ -9,6 +9,7 @@
 #define CONN_CONN_H
 
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "channel/subscriber.h"
 #include "conn/worker.h"
@@ -16,16 +17,8 @@
 #include "wire/ws_frame.h"
 
 enum {
-    CONN_STEPS_MAX = 64,
-    CONN_FRAMES_PER_TURN = 32,
-    CONN_CHANNELS_MAX = 10000,
-    CONN_PARKED_MAX = 1024, /* admissions of a worker that wait for the app store */
-    CONN_PONG_TIMEOUT_MS = 30000,
-    CONN_MESSAGE_TIMEOUT_MS = 60000, /* first to last byte (security R2) */
-    CONN_CLOSE_TIMEOUT_MS = 5000,
     CONN_BLOCKED_MS = 10,
     CONN_LOST = 1006, /* in a trace: no Close came (RFC 6455 §7.1.5) */
-    CONN_REPEAT_MS = 1000, /* between repeated subscribes and sign-ins (security R12, R13) */
 };
 
 struct admission; /* what is kept while the app store is asked */

@@ -9,7 +9,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, USER_TIMEOUT_MS = 30000 };
+#include "base/limits.h"
+
+enum { BACKLOG = 4096 };
 
 bool sock_resolve(str host, uint16_t port, struct sock_address *out, struct err *e)
 {
@@ -179,7 +181,7 @@ int sock_accept(int listener)
     if (fd < 0 || peer.sa_family == AF_UNIX)
         return fd;
     int one = 1;
-    unsigned timeout = USER_TIMEOUT_MS;
+    unsigned timeout = SOCK_USER_TIMEOUT_MS;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
     return fd;

@@ -22,20 +22,10 @@
 #ifndef IO_STREAM_H
 #define IO_STREAM_H
 
+#include "base/limits.h"
 #include "io/loop.h"
 #include "io/sequence.h"
 #include "io/tls.h"
-
-enum {
-    STREAM_READ = 64 * 1024,
-    STREAM_REST = 48 * 1024,
-    STREAM_FLUSH_SLICE = 1000,
-    STREAM_LINGER_DROP = 64 * 1024,
-    STREAM_STALL_MS = 75000,
-    STREAM_PROGRESS = 16 * 1024,
-    STREAM_HANDSHAKES = 16,
-    STREAM_HANDSHAKE_MS = 10000,
-};
 
 struct stream;
 struct stream_pool;

@@ -8,8 +8,9 @@
 #define IO_TIMER_H
 
 #include "base/base.h"
+#include "base/limits.h"
 
-enum { TIMER_TICK_MS = 50, TIMER_SLOTS = 1024, TIMER_BURST = 1000 };
+enum { TIMER_TICK_MS = 50, TIMER_SLOTS = 1024 };
 
 struct timer { /* lies in its owner; all zero: not set */
     struct timer *next, **back;

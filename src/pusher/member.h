@@ -8,9 +8,8 @@
 #define PUSHER_MEMBER_H
 
 #include "base/arena.h"
+#include "base/limits.h"
 #include "pusher/wire_error.h"
-
-enum { MEMBER_ID_MAX = 256, WATCHLIST_MAX = 100 };
 
 struct member_data {
     str user_id;   /* of an integer its literal digits */

@@ -10,10 +10,11 @@
 #include "rate_limiter/driver.h"
 
 #include "base/hash.h"
+#include "base/limits.h"
 
 #include <stdlib.h>
 
-enum { SHARDS = 16, ENTRIES_DEFAULT = 1000000, FIRST_BUCKETS = 64, SHARED_WINDOWS = 1024 };
+enum { SHARDS = 16, FIRST_BUCKETS = 64, SHARED_WINDOWS = 1024 };
 
 struct entry {
     struct entry *chain;         /* same bucket */
@@ -135,7 +136,7 @@ static bool memory_open(struct rate_limiter *r, const struct rate_limiter_option
 {
     (void)e;
     struct memory *m = (struct memory *)r;
-    uint32_t entries = opt->memory.max_entries ? opt->memory.max_entries : ENTRIES_DEFAULT;
+    uint32_t entries = opt->memory.max_entries ? opt->memory.max_entries : RATE_ADDRESSES_MAX;
     m->shard_entries = (entries + SHARDS - 1) / SHARDS;
     for (int i = 0; i < SHARDS; i++) {
         pthread_mutex_init(&m->shards[i].lock, NULL);

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "api/headless.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "rate_limiter/rate_limiter.h"
 
@@ -42,7 +43,7 @@ static struct rate_limiter *open_one(const struct config *c, const struct config
 bool limits_open(struct node *n, const struct config *c, struct err *e)
 {
     struct rlimit r;
-    uint64_t max = getrlimit(RLIMIT_NOFILE, &r) < 0 ? 256 : r.rlim_cur / 4;
+    uint64_t max = getrlimit(RLIMIT_NOFILE, &r) < 0 ? 256 : r.rlim_cur / HEADLESS_OF_DESCRIPTORS;
     n->headless = headless_create(max > UINT32_MAX ? UINT32_MAX : (uint32_t)max);
     if (!c->rate_limiter.enabled) {
         log_info("server", "no limits per client address: rate_limiter.enabled is false");

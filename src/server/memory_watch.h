@@ -11,12 +11,10 @@
 #ifndef SERVER_MEMORY_WATCH_H
 #define SERVER_MEMORY_WATCH_H
 
+#include "base/limits.h"
 #include "server/worker.h"
 
 enum {
-    MEMORY_SHORT = 80,
-    MEMORY_SHED = 90,
-    MEMORY_ENOUGH = 85,
     MEMORY_LOOK_MS = 1000,
     MEMORY_TRIM_CONNECTIONS = 256, /* below that many leaving nothing is worth giving back */
     MEMORY_SHEDS_MAX = 10,         /* each look in a row asks for twice as much, at most 2^10 */

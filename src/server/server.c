@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "io/sock.h"
 #include "server/limits.h"
@@ -57,7 +58,7 @@ static void descriptors_raise(void)
 static void descriptors_reserve(struct node *n)
 {
     struct rlimit r;
-    uint64_t reserve = 64 + 8 * (uint64_t)n->worker_count;
+    uint64_t reserve = DESCRIPTORS_RESERVED + DESCRIPTORS_PER_WORKER * (uint64_t)n->worker_count;
     if (getrlimit(RLIMIT_NOFILE, &r) < 0)
         return;
     uint64_t max = r.rlim_cur > INT_MAX ? INT_MAX : r.rlim_cur;

@@ -8,11 +8,12 @@
 
 #include "api/http.h"
 #include "base/buf.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "conn/conn.h"
 #include "io/sock.h"
 
-enum { ACCEPTS_PER_TURN = 64, LISTEN_PAUSE_MS = 100, JSON_MAX = 64 * 1024 * 1024 };
+enum { JSON_MAX = 64 * 1024 * 1024 };
 
 static struct worker_thread *thread_of(void *ctx)
 {

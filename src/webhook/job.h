@@ -11,8 +11,7 @@
 
 #include "app/app.h"
 #include "base/json.h"
-
-enum { JOB_ID_MAX = 128, JOB_EVENTS_MAX = 10000, JOB_BYTES_MAX = 16 << 20 };
+#include "base/limits.h"
 
 struct job {
     str app_id, app_key, app_secret;

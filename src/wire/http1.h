@@ -10,13 +10,9 @@
 #define WIRE_HTTP1_H
 
 #include "base/base.h"
+#include "base/limits.h"
 
 struct buf;
-
-#define HTTP1_HEAD_MAX 16384
-#define HTTP1_HEADERS_MAX 100
-#define HTTP1_CHUNK_LINE_MAX 256 /* with its CR LF */
-#define HTTP1_TRAILERS_MAX 8192  /* with all CR LF */
 
 struct http1_header {
     str name;  /* as sent */
