@@ -34,6 +34,7 @@ struct request {
     int64_t complete_ns;              /* its last byte was read; 0: it was answered before */
     bool is_authentic;                /* it was signed with the app's secret */
     void (*go_on)(struct request *q); /* when the app store has answered late */
+    void (*found)(struct request *q, const struct app_answer *a); /* api/lookup.h */
     struct client_address peer;       /* of the connection, if has_peer (api/limit.h) */
     struct rate_answer rate;          /* if is_counted */
     bool has_peer, is_counted;

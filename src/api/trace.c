@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "api/answer.h"
+#include "api/lookup.h"
 #include "api/operator.h"
 #include "api/route.h"
 #include "api/status.h"
@@ -103,7 +104,7 @@ static void switch_log(struct request *q, struct app_live *live)
     buf_finish(&b);
 }
 
-static void app_found(struct request *q, struct app_answer *a)
+static void app_found(struct request *q, const struct app_answer *a)
 {
     if (a->err.kind != ERR_NONE) {
         answer_error(q, 503, "service_unavailable", "The app store does not answer");
@@ -113,41 +114,16 @@ static void app_found(struct request *q, struct app_answer *a)
         struct app_live *live = app_live_get(&q->worker->node->lives, a->app->id);
         (q->route->endpoint == endpoint_admin_trace ? switch_log : watch)(q, live);
     }
-    app_unref(&a->app);
-}
-
-static void app_found_later(struct handle asker, struct app_answer *a)
-{
-    struct request *q = request_find(asker);
-    if (!q) {
-        app_unref(&a->app);
-        return;
-    }
-    app_found(q, a);
-    request_resume(q);
-}
-
-static void app_ask(struct request *q)
-{
-    struct app_answer a = {0};
-    str id = status_param(q, S("app"));
-    if (app_by_id(q->worker->node->apps, stream_handle(q->stream), id, &a, app_found_later) ==
-        DONE) {
-        app_found(q, &a);
-    } else {
-        request_keep(q);
-        q->is_waiting = true;
-    }
 }
 
 void endpoint_status_trace(struct request *q)
 {
     if (operator_may_see_data(q))
-        app_ask(q);
+        lookup_app(q, status_param(q, S("app")), app_found);
 }
 
 void endpoint_admin_trace(struct request *q)
 {
     if (operator_may_act(q))
-        app_ask(q);
+        lookup_app(q, status_param(q, S("app")), app_found);
 }

@@ -1,5 +1,6 @@
 /* Health: /up, /up/{app}, /ready, /live, /. Source: http-api.md §9; design §9 */
 #include "api/answer.h"
+#include "api/lookup.h"
 #include "api/route.h"
 
 static void answer_word(struct request *q, int status, str word)
@@ -54,7 +55,7 @@ void endpoint_up(struct request *q)
         answer_fine(q);
 }
 
-static void app_found(struct request *q, struct app_answer *a)
+static void app_found(struct request *q, const struct app_answer *a)
 {
     if (a->err.kind != ERR_NONE)
         answer_word(q, 503, S("ERROR"));
@@ -64,32 +65,12 @@ static void app_found(struct request *q, struct app_answer *a)
         answer_word(q, 503, S("ERROR"));
     else
         answer_fine(q);
-    app_unref(&a->app);
-}
-
-static void app_found_later(struct handle asker, struct app_answer *a)
-{
-    struct request *q = request_find(asker);
-    if (!q) {
-        app_unref(&a->app);
-        return;
-    }
-    app_found(q, a);
-    request_resume(q);
 }
 
 void endpoint_up_app(struct request *q)
 {
-    struct app_answer a = {0};
-    if (!node_is_fine(q))
-        return;
-    if (app_by_id(q->worker->node->apps, stream_handle(q->stream), q->segments[1], &a,
-                  app_found_later) == DONE) {
-        app_found(q, &a);
-    } else {
-        request_keep(q);
-        q->is_waiting = true;
-    }
+    if (node_is_fine(q))
+        lookup_app(q, q->segments[1], app_found);
 }
 
 void endpoint_live(struct request *q)
