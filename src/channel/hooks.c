@@ -67,9 +67,8 @@ static void buckets_grow(struct hooks *h)
 int64_t hooks_user_left(struct hooks *h, str user_id, int64_t now_ms)
 {
     struct hooks_leaver *l = mem_alloc(sizeof *l + user_id.n);
-    *l = (struct hooks_leaver){.due_ms = now_ms + HOOKS_GRACE_MS,
-                               .hash = hash_bytes(user_id),
-                               .n = (uint32_t)user_id.n};
+    *l = (struct hooks_leaver){
+        .due_ms = now_ms + HOOKS_GRACE_MS, .hash = hash_bytes(user_id), .n = (uint32_t)user_id.n};
     memcpy(l->id, user_id.p, user_id.n);
     if (h->leaver_count++ >= h->bucket_count)
         buckets_grow(h);

@@ -1,0 +1,160 @@
+/* channel/tell.c - what the application's back end hears of a record's changes, and what comes when
+ * a deadline has passed. The state machine is hooks.h. */
+#include "channel/record.h"
+
+#include <stdlib.h>
+
+static const int64_t END_MS = INT64_MAX / 2; /* the time of the last tick: sums stay in range */
+
+void registry_tell(struct registry *r, struct loop *from, const struct app_entry *app,
+                   const struct channel_event *e)
+{
+    if (r->tell && app && (app->app->webhook_events & e->kind))
+        r->tell(r->tell_ctx, from, e);
+}
+
+static void tell(struct registry *r, struct loop *from, const struct record *rec,
+                 enum app_webhook_event kind, str user_id)
+{
+    struct channel_event e = {.kind = kind,
+                              .app = record_app(rec),
+                              .channel = record_name(rec),
+                              .user_id = user_id,
+                              .count = rec->subscriptions};
+    if (rec->hooks->wanted & kind)
+        r->tell(r->tell_ctx, from, &e);
+}
+
+/* Source: webhooks.md §1: nothing of #server-to-user-* and [meta]*. */
+static bool has_hooks(struct registry *r, struct record *rec, const struct app_entry *app)
+{
+    if (!r->tell || rec->hidden || rec->kind.base == CHANNEL_USER ||
+        str_starts(record_name(rec), S("[meta]")))
+        return false;
+    if (!rec->hooks && app && app->app->webhook_events)
+        rec->hooks = hooks_create();
+    if (rec->hooks && app)
+        rec->hooks->wanted = app->app->webhook_events;
+    return rec->hooks != NULL;
+}
+
+static void tell_look_count(struct registry *r, struct loop *from, struct record *rec,
+                            int64_t now_ms)
+{
+    struct hooks *h = rec->hooks;
+    if (rec->kind.base == CHANNEL_PRESENCE || !(h->wanted & WEBHOOK_SUBSCRIPTION_COUNT))
+        return;
+    int64_t due_ms = hooks_count(h, rec->subscriptions, now_ms);
+    if (due_ms == 0)
+        tell(r, from, rec, WEBHOOK_SUBSCRIPTION_COUNT, S(""));
+    else if (due_ms > 0)
+        record_look_later(r, rec, due_ms);
+}
+
+void tell_joined(struct registry *r, struct loop *from, struct record *rec, const struct join *j,
+                 struct member *newcomer)
+{
+    if (!has_hooks(r, rec, j->app))
+        return;
+    if (hooks_begin(rec->hooks))
+        tell(r, from, rec, WEBHOOK_CHANNEL_OCCUPIED, S(""));
+    if (newcomer) {
+        newcomer->is_told = true;
+        if (hooks_user_came(rec->hooks, j->user_id))
+            tell(r, from, rec, WEBHOOK_MEMBER_ADDED, j->user_id);
+    }
+    tell_look_count(r, from, rec, j->now_ms);
+}
+
+void tell_member_left(struct registry *r, struct record *rec, const struct member *m,
+                      int64_t now_ms)
+{
+    if (rec->hooks && m->is_told)
+        record_look_later(r, rec, hooks_user_left(rec->hooks, m->user_id, now_ms));
+}
+
+/* A member on lease is told of as removed before his channel as vacated. */
+static void tell_look_empty(struct registry *r, struct record *rec, int64_t now_ms)
+{
+    bool is_empty = rec->subscriptions == 0 && (!rec->presence || rec->presence->count == 0);
+    int64_t due_ms = is_empty ? hooks_empty(rec->hooks, now_ms) : 0;
+    if (due_ms)
+        record_look_later(r, rec, due_ms);
+}
+
+void tell_left(struct registry *r, struct loop *from, struct record *rec, const struct leave *l)
+{
+    if (!has_hooks(r, rec, l->app))
+        return;
+    tell_look_empty(r, rec, l->now_ms);
+    tell_look_count(r, from, rec, l->now_ms);
+}
+
+/* The grace is over: who has not returned is gone; members before their channel (§1.2). */
+static void tell_run(struct registry *r, struct record *rec, int64_t now_ms)
+{
+    struct hooks *h = rec->hooks;
+    for (struct hooks_leaver *l; (l = hooks_user_gone(h, now_ms)) != NULL; free(l))
+        tell(r, NULL, rec, WEBHOOK_MEMBER_REMOVED, str_of(l->id, l->n));
+    if (hooks_count_is_due(h, now_ms))
+        tell_look_count(r, NULL, rec, now_ms);
+    if (rec->subscriptions == 0 && hooks_vacate(h, now_ms))
+        tell(r, NULL, rec, WEBHOOK_CHANNEL_VACATED, S(""));
+}
+
+/* ---- deadlines ---- */
+
+static void told_run(struct registry *r, struct record *rec, int64_t now_ms)
+{
+    if (!rec->is_due ||
+        now_ms < rec->told_ms + (int64_t)(rec->hidden ? WATCH_SLOW_MS : POST_COUNT_SLOW_MS))
+        return;
+    rec->is_due = false;
+    if (rec->hidden) {
+        if (rec->told != (rec->subscriptions > 0))
+            post_watch_now(r, NULL, rec, now_ms);
+    } else if (rec->subscriptions && rec->subscriptions != rec->told) {
+        post_count_now(r, NULL, rec, now_ms);
+    }
+}
+
+static void leases_run(struct registry *r, struct record *rec, int64_t now_ms)
+{
+    struct member *m;
+    while (rec->presence && (m = presence_lease_ended(rec->presence, now_ms)) != NULL) {
+        if (rec->subscriptions)
+            post_member(r, NULL, rec, m, false);
+        int64_t left_ms = now_ms == END_MS ? 0 : now_ms;
+        tell_member_left(r, rec, m, left_ms);
+        if (rec->hooks)
+            tell_look_empty(r, rec, left_ms);
+        free(m);
+    }
+}
+
+static void due_run(struct registry *r, const struct deadline *d, int64_t now_ms)
+{
+    uint64_t hash;
+    str app = deadline_app(d), name = deadline_name(d);
+    struct partition *p = partition_lock(r, app, name, &hash);
+    struct record *rec = record_find(p, app, name, hash);
+    if (rec) {
+        told_run(r, rec, now_ms);
+        leases_run(r, rec, now_ms);
+        if (rec->hooks)
+            tell_run(r, rec, now_ms);
+        record_release(r, p, rec);
+    }
+    partition_unlock(p);
+}
+
+void registry_tick(struct registry *r, int64_t now_ms)
+{
+    struct deadline *ripe = deadlines_take(&r->deadlines, now_ms);
+    while (ripe) {
+        struct deadline *d = ripe;
+        ripe = d->next;
+        due_run(r, d, now_ms == INT64_MAX ? END_MS : now_ms);
+        free(d);
+    }
+}
