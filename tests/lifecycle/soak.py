@@ -63,7 +63,7 @@ def main():
                     break
                 probe.turn(0.1)
             time.sleep(5)  # graces of channels and members
-            channels = sum(v for k, v in m.items() if k.startswith("sockudo_active_channels"))
+            channels = sum(v for k, v in server.metrics().items() if k.startswith("sockudo_active_channels"))
             marks.append((server.memory_kib(), server.descriptors()))
             print("%d rounds: %d KiB, %d descriptors, %d channels" % (rounds, *marks[-1], channels), flush=True)
             assert channels == 0
