@@ -70,13 +70,14 @@ static uint64_t connections_of(struct node *n)
     return sum;
 }
 
+/* Resident memory, and what may be swapped out of it but is needed: bodies. Unsent bytes are counted
+ * at each connection though all share the frames: they say who waits for most, not what is used. */
 static uint64_t used_by(struct node *n)
 {
     struct process_usage u;
     int64_t bodies = atomic_load_explicit(&n->body_bytes, memory_order_relaxed);
-    uint64_t counted = unsent_in_all(n) + (bodies > 0 ? (uint64_t)bodies : 0);
     process_usage(&u);
-    return counted > u.resident_bytes ? counted : u.resident_bytes;
+    return bodies > (int64_t)u.resident_bytes ? (uint64_t)bodies : u.resident_bytes;
 }
 
 /* Every worker closes its part of what should go. */
