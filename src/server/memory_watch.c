@@ -70,8 +70,9 @@ static uint64_t connections_of(struct node *n)
     return sum;
 }
 
-/* Resident memory, and what may be swapped out of it but is needed: bodies. Unsent bytes are counted
- * at each connection though all share the frames: they say who waits for most, not what is used. */
+/* Resident memory, and what may be swapped out of it but is needed: bodies. Unsent bytes are
+ * counted at each connection though all share the frames: they say who waits for most, not what is
+ * used. */
 static uint64_t used_by(struct node *n)
 {
     struct process_usage u;

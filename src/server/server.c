@@ -139,8 +139,7 @@ static bool listeners_open(struct server *s, const struct config *c, struct err 
             return false;
     }
     s->node.tls_port = sock_port(s->threads[0].listeners[0].fd);
-    log_info("server", "listening on %s%s, %u workers", at.text, s->has_tls ? " with TLS" : "",
-             s->node.worker_count);
+    snprintf(s->listens, sizeof s->listens, "%s%s", at.text, s->has_tls ? " with TLS" : "");
     return true;
 }
 
@@ -151,7 +150,7 @@ static bool unix_open(struct server *s, const struct config *c, struct err *e)
     if (fd < 0 || !worker_listen(&s->threads[0], fd, HTTP_MAIN, e))
         return false;
     s->threads[0].listeners[0].is_alone = true;
-    log_info("server", "listening on %s, %u workers", s->unix_socket.path, s->node.worker_count);
+    snprintf(s->listens, sizeof s->listens, "%s", s->unix_socket.path);
     return true;
 }
 
@@ -229,6 +228,8 @@ struct server *server_create(const struct config_args *args, struct config *c, s
         (c->unix_socket.enabled ? unix_open(s, c, e) : listeners_open(s, c, e))) {
         redirect_listen(s, c);
         metrics_listen(s, c);
+        /* the last line of a start: whoever reads it may connect everywhere */
+        log_info("server", "listening on %s, %u workers", s->listens, s->node.worker_count);
         return s;
     }
     server_destroy(&s);

@@ -29,6 +29,7 @@ struct server {
     int64_t tls_look_ms; /* when to look at the files again */
     uint64_t tls_seen;   /* the files, as they were loaded last */
     struct sock_unix unix_socket;
+    char listens[160]; /* where, for the log */
 };
 
 /* reload.c: reads the configuration again and puts into use what can change; what cannot, is named
