@@ -274,7 +274,7 @@ def one_client_at_full_rate(s):
 
 @case(config={"websocket_max_payload_kb": 1024})
 def subscriptions_have_an_end(s):
-    """SEC-13: the 10,001st is refused, the others stay."""
+    """SEC-13: the 10,001st is refused, the others stay. (R12, R13: unit conn_conn.)"""
     c = s.client()
     for base in range(0, 10000, 500):
         c.wire.send(b"".join(frame(1, json.dumps(
@@ -287,42 +287,6 @@ def subscriptions_have_an_end(s):
     expect(got["channel"] == "one-too-many" and got["data"]["status"] == 4100, got)
     expect(s.publish("c9999", "x").status == 200, "no publish")
     hear(c, "event")
-
-
-@case()
-def repeated_commands_wait(s):
-    """SEC-13, R12, R13: repeated subscribes and sign-ins have all their effect, one a second; a user's
-    online and offline come at once, then one a second, the last state wins."""
-    c = s.client()
-    subscribe(c, "presence-a", '{"user_id":"1"}')
-    for _ in range(3):
-        subscribe(c, "presence-a", '{"user_id":"1"}')
-    c.send_text('{"event":"pusher:ping","data":{}}')
-    got, begin = [], time.monotonic()
-    while "pusher:pong" not in got:
-        item = c.next(WAIT)
-        got.append(item[1]["event"])
-    passed = time.monotonic() - begin
-    expect(got.count("pusher_internal:subscription_succeeded") == 4 and got[-1] == "pusher:pong", got)
-    expect(passed >= 1.5, "all at once: %.1f s" % passed)
-    watcher = s.client()
-    sign_in(watcher, {"id": "w", "watchlist": ["u"]})
-    hear(watcher, "pusher:signin_success")
-    for _ in range(30):
-        other = s.client()
-        sign_in(other, {"id": "u"})
-        hear(other, "pusher:signin_success")
-        other.wire.close()
-    last = s.client()
-    sign_in(last, {"id": "u"})
-    hear(last, "pusher:signin_success")
-    states = []
-    for _ in range(4):
-        try:
-            states.append(json.dumps(hear(watcher, "pusher_internal:watchlist_events", 2.5)["data"]))
-        except Problem:
-            break
-    expect(1 <= len(states) <= 8 and "online" in states[-1], states)
 
 
 def sign_in(c, user):

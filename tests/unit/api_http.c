@@ -379,6 +379,39 @@ static void too_many_bodies(void **state)
     rig_destroy(r);
 }
 
+/* R8: what is declared counts before it comes, and no longer when its connection is gone. */
+static void declared_bodies_too_many(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    int first, second;
+    r->node.settings->max_body_bytes = HTTP_BODIES_MAX;
+    rig_connect(r);
+    first = r->peer;
+    say(r, A1_HEAD "Content-Length: 100000000\r\n\r\n{");
+    rig_connect(r);
+    second = r->peer;
+    say(r, A1_HEAD "Content-Length: 100000000\r\n\r\n{");
+    assert_int_equal(answers(r), 0);
+    rig_connect(r);
+    say(r, A1_HEAD "Content-Length: 100000000\r\n\r\n{");
+    assert_true(heard(r, "503 ") && heard(r, "backpressure"));
+    assert_true(r->is_closed);
+    close(r->peer);
+    close(first);
+    r->peer = second;
+    turns(r);
+    forget(r);
+    assert_int_equal(atomic_load(&r->node.body_bytes), 100000000);
+    rig_connect(r);
+    say(r, A1_HEAD "Content-Length: 120\r\n\r\n" A1_BODY);
+    assert_true(heard(r, "200 OK"));
+    close(second);
+    turns(r);
+    assert_int_equal(atomic_load(&r->node.body_bytes), 0);
+    rig_destroy(r);
+}
+
 /* ---- limits per address ---- */
 
 static const struct rate_answer pass_one = {
@@ -608,6 +641,7 @@ int main(void)
         cmocka_unit_test(app_store_away),
         cmocka_unit_test(late_app_finds_nobody),
         cmocka_unit_test(too_many_bodies),
+        cmocka_unit_test(declared_bodies_too_many),
         cmocka_unit_test(late_limit),
         cmocka_unit_test(late_refusal),
         cmocka_unit_test(late_limit_finds_nobody),

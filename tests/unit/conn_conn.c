@@ -1,5 +1,6 @@
 /* unit/conn_conn - connections whose app store, adapter or cache is slow or away (WS-22; design §4,
- * Confirm), on one worker that the test drives turn by turn, with a clock of its own. */
+ * Confirm), what must wait for its second (R12, R13) and what may be unread (R9), on one worker
+ * that the test drives turn by turn, with a clock of its own. */
 #include "conn/pending.h"
 
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "api/http.h"
+#include "base/crypto.h"
 #include "server/worker.h"
 #include "support/adapter_scripted.h"
 #include "support/app_scripted.h"
@@ -19,12 +21,13 @@ static struct node node;
 static struct worker_thread thread;
 static struct loop *loops[1];
 
-static int64_t passed_ms; /* beyond the real time */
-static bool is_far, is_slow;
+static int64_t clock_ms = 1000000; /* stands still until the test moves it */
+static bool is_far, is_slow, has_users;
 
 static int64_t test_clock(void *unused)
 {
-    return loop_clock_monotonic(unused) + passed_ms;
+    (void)unused;
+    return clock_ms;
 }
 
 static int64_t wall_s(void)
@@ -41,6 +44,8 @@ static int begin(void **state)
     app->key = arena_str(&app->memory, S("k"));
     app->secret = arena_str(&app->memory, S("s"));
     app->enabled = true;
+    app->enable_user_authentication = has_users;
+    app->enable_watchlist_events = has_users;
     struct app_manager_options apps = {S("scripted"), &app, 1};
     struct cache_options cache = {.driver = STR("memory")};
     memset(&node, 0, sizeof node);
@@ -49,6 +54,7 @@ static int begin(void **state)
     node.worker_count = 1;
     node.settings = settings_create();
     node.settings->activity_timeout_ms = 120000;
+    node.settings->user_authentication_timeout_ms = 30000;
     node.settings->max_payload_bytes = 65536;
     node.settings->max_message_bytes = node.settings->max_frame_bytes = 1 << 20;
     node.settings->max_body_bytes = 1 << 20;
@@ -80,6 +86,14 @@ static int begin_far_and_slow(void **state)
     is_slow = true;
     int rc = begin_far(state);
     is_slow = false;
+    return rc;
+}
+
+static int begin_with_users(void **state)
+{
+    has_users = true;
+    int rc = begin(state);
+    has_users = false;
     return rc;
 }
 
@@ -233,13 +247,13 @@ static void sec2_trickled_message(void **state)
     for (int s = 1; s < 60; s++) {
         const char *bytes = s % 2 ? next : ping;
         size_t n = s % 2 ? sizeof next : sizeof ping;
-        passed_ms += 1000;
+        clock_ms += 1000;
         assert_int_equal(send(fd, bytes, n, 0), (ssize_t)n);
         turn();
         assert_false(heard(fd, "\x03\xea"));
     }
     for (int i = 0; i < 4; i++) {
-        passed_ms += 500;
+        clock_ms += 500;
         turn();
     }
     assert_true(heard(fd, "\x03\xeaMessage not completed in time"));
@@ -251,14 +265,18 @@ static void sec2_trickled_message(void **state)
 
 static void send_text(int fd, const char *json)
 {
-    char frame[256];
-    size_t n = strlen(json);
-    assert_true(n < 126);
+    char frame[1024];
+    size_t n = strlen(json), head = n < 126 ? 6 : 8;
+    assert_true(n + head <= sizeof frame);
+    memset(frame, 0, head); /* the mask changes nothing */
     frame[0] = (char)0x81;
-    frame[1] = (char)(0x80 | n);
-    memset(frame + 2, 0, 4);
-    memcpy(frame + 6, json, n);
-    assert_int_equal(send(fd, frame, n + 6, 0), (ssize_t)n + 6);
+    frame[1] = (char)(0x80 | (n < 126 ? n : 126));
+    if (n >= 126) {
+        frame[2] = (char)(n >> 8);
+        frame[3] = (char)n;
+    }
+    memcpy(frame + head, json, n);
+    assert_int_equal(send(fd, frame, n + head, 0), (ssize_t)(n + head));
     turn();
 }
 
@@ -277,7 +295,7 @@ static int subscriber(const char *channel)
 /* The wheel looks at a deadline up to two of its ticks late. */
 static void time_passes(int64_t ms)
 {
-    passed_ms += ms;
+    clock_ms += ms;
     turn();
 }
 
@@ -311,7 +329,7 @@ static void adapter_is_away(void **state)
     time_passes(STEP_ADAPTER_MS - 500);
     assert_false(heard(fd, "subscription_succeeded"));
     time_passes(700);
-    assert_true(heard(fd, "subscription_succeeded")); /* it goes on alone */
+    assert_true(heard(fd, "subscription_succeeded"));          /* it goes on alone */
     assert_true(adapter_scripted_release(node.adapter, true)); /* too late, and nothing happens */
     turn();
     assert_false(heard(fd, "subscription_succeeded"));
@@ -345,23 +363,223 @@ static void cache_is_asked_behind_the_adapter(void **state)
     leave(fd);
 }
 
+/* All that has come, with blanks for NULs, "" if nothing has. Valid until the next call. */
+static const char *all_heard(int fd)
+{
+    static char buffer[16384];
+    ssize_t n = recv(fd, buffer, sizeof buffer - 1, 0);
+    n = n < 0 ? 0 : n;
+    for (ssize_t i = 0; i < n; i++)
+        buffer[i] = buffer[i] ? buffer[i] : ' ';
+    buffer[n] = '\0';
+    return buffer;
+}
+
 /* One that waits holds back those behind it, in their order; both share the wait. */
 static void answers_keep_their_order(void **state)
 {
-    char buffer[4096];
     (void)state;
     int fd = subscriber("a");
     send_text(fd, "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"b\"}}");
     send_text(fd, "{\"event\":\"pusher:ping\",\"data\":{}}");
     time_passes(STEP_ADAPTER_MS + 200);
-    ssize_t n = recv(fd, buffer, sizeof buffer - 1, 0);
-    assert_true(n > 0);
-    buffer[n] = '\0';
-    for (ssize_t i = 0; i < n; i++)
-        buffer[i] = buffer[i] ? buffer[i] : ' ';
+    const char *buffer = all_heard(fd);
     const char *a = strstr(buffer, "\"channel\":\"a\""), *b = strstr(buffer, "\"channel\":\"b\""),
                *pong = strstr(buffer, "pusher:pong");
     assert_true(a && b && pong && a < b && b < pong);
+    leave(fd);
+}
+
+/* ---- what must wait for its second (security.md R12, R13; SEC-13) ---- */
+
+#define PING "{\"event\":\"pusher:ping\",\"data\":{}}"
+#define SUBSCRIBE(name) "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"" name "\"}}"
+
+/* The first repeat is free, the second waits, with all that stands behind it; others do not. */
+static void r12_repeated_subscribes_wait(void **state)
+{
+    (void)state;
+    int fd = subscriber("a"), other = subscriber("b");
+    assert_true(heard(fd, "subscription_succeeded") && heard(other, "subscription_succeeded"));
+    send_text(fd, SUBSCRIBE("a"));
+    assert_true(heard(fd, "subscription_succeeded"));
+    send_text(fd, SUBSCRIBE("a"));
+    send_text(fd, PING);
+    send_text(fd, SUBSCRIBE("a"));
+    send_text(fd, SUBSCRIBE("c"));
+    time_passes(CONN_REPEAT_MS - 1);
+    assert_string_equal(all_heard(fd), "");
+    send_text(other, SUBSCRIBE("b"));
+    send_text(other, PING);
+    const char *at = all_heard(other);
+    assert_true(strstr(at, "subscription_succeeded") && strstr(at, "pusher:pong"));
+    time_passes(200);
+    at = strstr(all_heard(fd), "\"channel\":\"a\"");
+    assert_true(at && strstr(at, "pusher:pong")); /* and the third waits for a second of its own */
+    assert_null(strstr(at + 1, "subscription_succeeded"));
+    time_passes(CONN_REPEAT_MS + 200);
+    at = strstr(all_heard(fd), "\"channel\":\"a\"");
+    assert_true(at && strstr(at, "\"channel\":\"c\""));
+    time_passes(2 * CONN_REPEAT_MS);
+    send_text(fd, SUBSCRIBE("a")); /* a second has passed: free again */
+    assert_true(heard(fd, "subscription_succeeded"));
+    close(other);
+    leave(fd);
+}
+
+struct client {
+    int fd;
+    char id[24];
+};
+
+static struct client connect_client(void)
+{
+    struct client c;
+    char buffer[4096];
+    app_scripted_mode(node.apps, APP_ANSWER_NOW);
+    c.fd = say(upgrade);
+    snprintf(buffer, sizeof buffer, "%s", all_heard(c.fd));
+    const char *id = strstr(buffer, "socket_id\\\":\\\"");
+    assert_non_null(id);
+    assert_int_equal(sscanf(id + strlen("socket_id\\\":\\\""), "%23[0-9.]", c.id), 1);
+    return c;
+}
+
+/* user: the JSON text, escaped once for the string it goes into. */
+static void sign_in(const struct client *c, const char *user, const char *escaped)
+{
+    char text[900];
+    uint8_t raw[HMAC_BYTES];
+    char hex[HMAC_HEX];
+    str parts[] = {str_z(c->id), S("::user::"), str_z(user)};
+    struct hmac *h = hmac_create(S("s"));
+    hmac_sign(h, parts, COUNT_OF(parts), raw);
+    hmac_destroy(&h);
+    crypto_hex(raw, sizeof raw, hex);
+    snprintf(text, sizeof text,
+             "{\"event\":\"pusher:signin\",\"data\":{\"auth\":\"k:%.*s\",\"user_data\":\"%s\"}}",
+             HMAC_HEX, hex, escaped);
+    send_text(c->fd, text);
+}
+
+static void sign_in_u(const struct client *c)
+{
+    sign_in(c, "{\"id\":\"u\"}", "{\\\"id\\\":\\\"u\\\"}");
+}
+
+static void sign_in_watcher(const struct client *c)
+{
+    sign_in(c, "{\"id\":\"w\",\"watchlist\":[\"u\"]}",
+            "{\\\"id\\\":\\\"w\\\",\\\"watchlist\\\":[\\\"u\\\"]}");
+}
+
+static void r13_repeated_signins_wait(void **state)
+{
+    (void)state;
+    struct client c = connect_client(), other = connect_client();
+    sign_in_u(&c);
+    assert_true(heard(c.fd, "pusher:signin_success"));
+    sign_in_u(&c);
+    assert_true(heard(c.fd, "pusher:signin_success"));
+    sign_in_u(&c);
+    send_text(c.fd, PING);
+    time_passes(CONN_REPEAT_MS - 1);
+    assert_string_equal(all_heard(c.fd), "");
+    sign_in_u(&other);
+    assert_true(heard(other.fd, "pusher:signin_success"));
+    time_passes(200);
+    const char *at = strstr(all_heard(c.fd), "pusher:signin_success");
+    assert_true(at && strstr(at, "pusher:pong"));
+    close(other.fd);
+    leave(c.fd);
+}
+
+static void look(void)
+{
+    registry_tick(node.registry, clock_ms);
+    turn();
+}
+
+/* A user's state is told at once, then once a second; of changes in between only what is left. */
+static void r13_online_and_offline(void **state)
+{
+    (void)state;
+    struct client w = connect_client(), late, u[4];
+    sign_in_watcher(&w);
+    assert_true(heard(w.fd, "offline"));
+    u[0] = connect_client();
+    sign_in_u(&u[0]);
+    assert_true(heard(w.fd, "online"));
+    close(u[0].fd);
+    turn();
+    u[1] = connect_client();
+    sign_in_u(&u[1]);
+    close(u[1].fd);
+    turn();
+    time_passes(WATCH_SLOW_MS / 2);
+    look();
+    assert_string_equal(all_heard(w.fd), "");
+    late = connect_client(); /* he is not here, but nobody has been told */
+    sign_in_watcher(&late);
+    const char *first = all_heard(late.fd);
+    assert_true(strstr(first, "online") && !strstr(first, "offline"));
+    time_passes(WATCH_SLOW_MS);
+    look();
+    assert_true(heard(w.fd, "offline"));
+    assert_true(heard(late.fd, "offline"));
+    time_passes(WATCH_SLOW_MS);
+    u[2] = connect_client();
+    sign_in_u(&u[2]);
+    assert_true(heard(w.fd, "online"));
+    close(u[2].fd);
+    turn();
+    u[3] = connect_client();
+    sign_in_u(&u[3]);
+    time_passes(2 * WATCH_SLOW_MS);
+    look();
+    assert_string_equal(all_heard(w.fd), ""); /* he is what was told */
+    close(late.fd);
+    close(u[3].fd);
+    leave(w.fd);
+}
+
+/* ---- Pings whose answers nobody reads (security.md R9; SEC-10) ---- */
+
+static void r9_only_the_newest_pong_waits(void **state)
+{
+    enum { ROUNDS = 250, PINGS = 4000, BYTES = 6 + 7 };
+    static char packet[PINGS * BYTES], tail[8];
+    char digits[8];
+    (void)state;
+    app_scripted_mode(node.apps, APP_ANSWER_NOW);
+    int fd = say(upgrade);
+    assert_true(heard(fd, "pusher:connection_established"));
+    for (unsigned i = 0; i < ROUNDS * PINGS;) {
+        for (char *at = packet; at < packet + sizeof packet; at += BYTES) {
+            snprintf(digits, sizeof digits, "%07u", i++);
+            memcpy(at, "\x89\x87\0\0\0\0", 6);
+            memcpy(at + 6, digits, 7);
+        }
+        for (size_t sent = 0; sent < sizeof packet; turn()) {
+            ssize_t n = send(fd, packet + sent, sizeof packet - sent, 0);
+            sent += n > 0 ? (size_t)n : 0;
+        }
+        assert_true(thread.worker.pool.unsent <= CONN_FRAMES_PER_TURN * (2 + 7));
+    }
+    size_t heard_bytes = 0;
+    for (int quiet = 0; quiet < PINGS; quiet++) {
+        static char got[1 << 16];
+        ssize_t n = recv(fd, got, sizeof got, 0);
+        if (n > 0) {
+            assert_int_equal(n % (2 + 7), 0); /* whole Pongs, each as long as its Ping */
+            memcpy(tail, got + n - 7, 7);
+            heard_bytes += (size_t)n;
+        }
+        quiet = n > 0 ? 0 : quiet;
+        turn();
+    }
+    assert_string_equal(tail, "0999999");
+    assert_true(heard_bytes < (1 << 20));
     leave(fd);
 }
 
@@ -377,6 +595,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(adapter_says_it_is_away, begin_far, end),
         cmocka_unit_test_setup_teardown(cache_is_asked_behind_the_adapter, begin_far_and_slow, end),
         cmocka_unit_test_setup_teardown(answers_keep_their_order, begin_far, end),
+        cmocka_unit_test_setup_teardown(r12_repeated_subscribes_wait, begin, end),
+        cmocka_unit_test_setup_teardown(r13_repeated_signins_wait, begin_with_users, end),
+        cmocka_unit_test_setup_teardown(r13_online_and_offline, begin_with_users, end),
+        cmocka_unit_test_setup_teardown(r9_only_the_newest_pong_waits, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

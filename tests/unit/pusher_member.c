@@ -51,6 +51,17 @@ static void ws67_refused(void **state)
     assert_int_equal(code_of(str_of(longest, (size_t)n), 0), 4300);
 }
 
+/* security.md R15: an integer is kept as text, of at most so many digits */
+static void r15_long_integers(void **state)
+{
+    char text[300];
+    (void)state;
+    int n = snprintf(text, sizeof text, "{\"user_id\":1%0255d}", 7);
+    assert_int_equal(code_of(str_of(text, (size_t)n), 0), 0);
+    n = snprintf(text, sizeof text, "{\"user_id\":1%0256d}", 7);
+    assert_int_equal(code_of(str_of(text, (size_t)n), 0), 4300);
+}
+
 static void ws75_size(void **state)
 {
     char text[1200];
@@ -199,11 +210,11 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ws66_ids),        cmocka_unit_test(ws67_refused),
-        cmocka_unit_test(ws75_size),       cmocka_unit_test(ws67_texts),
-        cmocka_unit_test(ws68_info),       cmocka_unit_test(ws75_text),
-        cmocka_unit_test(ws104_user_data), cmocka_unit_test(ws111_watchlist),
-        cmocka_unit_test(ws111_full_list),
+        cmocka_unit_test(ws66_ids),          cmocka_unit_test(ws67_refused),
+        cmocka_unit_test(r15_long_integers), cmocka_unit_test(ws75_size),
+        cmocka_unit_test(ws67_texts),        cmocka_unit_test(ws68_info),
+        cmocka_unit_test(ws75_text),         cmocka_unit_test(ws104_user_data),
+        cmocka_unit_test(ws111_watchlist),   cmocka_unit_test(ws111_full_list),
     };
     return cmocka_run_group_tests(tests, NULL, end);
 }

@@ -5,6 +5,7 @@
 #include "webhook/webhook.h"
 
 #include "base/crypto.h"
+#include "base/log.h"
 #include "metrics/metrics.h"
 #include "support/app_scripted.h"
 #include "support/http_stub.h"
@@ -507,6 +508,34 @@ static void hook30_filters(void **state)
     assert_int_equal(events_in(&t.stub.requests[0]), 3);
     const char *p2 = strstr(body, "\"orders-2\""), *p12 = strstr(body, "\"orders-12\"");
     assert_true(p2 && p12 && p2 < p12 && p12 < strstr(body, "\"orders-22\""));
+    finish();
+}
+
+/* security.md R17: a pattern that needs too many steps is no match, and the log tells of it */
+static void r17_pattern_takes_too_long(void **state)
+{
+    static struct log_recent lines[LOG_RECENT];
+    uint64_t before, after;
+    struct err e;
+    (void)state;
+    begin();
+    struct app *a = add_app("slow");
+    struct app_webhook *h = add_hook(a, "/", WEBHOOK_CHANNEL_OCCUPIED);
+    h->filter.channel_pattern = pattern_create(S("(a+)+$"), &e);
+    run(defaults);
+    log_recent(lines, &before);
+    tell(a->id, WEBHOOK_CHANNEL_OCCUPIED,
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!");
+    tell(a->id, WEBHOOK_CHANNEL_OCCUPIED, "baaa");
+    turns(1);
+    jump(60);
+    wait_requests(1);
+    wait_idle();
+    assert_int_equal(t.stub.count, 1);
+    assert_int_equal(events_in(&t.stub.requests[0]), 1);
+    assert_non_null(strstr(t.stub.requests[0].body, "\"baaa\""));
+    assert_true(log_recent(lines, &after) > 0 && after > before);
+    assert_non_null(strstr(lines[0].text, "channel_pattern takes too long"));
     finish();
 }
 
@@ -1091,6 +1120,7 @@ int main(void)
         cmocka_unit_test(sec24_private_addresses),
         cmocka_unit_test(hook28_hook29_each_gets_its_own),
         cmocka_unit_test(hook30_filters),
+        cmocka_unit_test(r17_pattern_takes_too_long),
         cmocka_unit_test(hook32_no_job_for_nobody),
         cmocka_unit_test(hook33_reads_the_record_when_it_runs),
         cmocka_unit_test(hook34_batch_sizes),
