@@ -10,7 +10,7 @@ corpus=${FUZZ_CORPUS:-$out/corpus}
 command -v clang >/dev/null || { echo "fuzz: clang is missing (make install-test)" >&2; exit 1; }
 mkdir -p $out/obj $out/artifacts
 
-flags="-std=gnu11 -g -O1 -D_GNU_SOURCE -DSOCKUDO_VERSION=\"fuzz\" -Isrc -Itests -I$out -fno-omit-frame-pointer"
+flags="-std=gnu11 -g -O1 -D_GNU_SOURCE -DSOCKUDO_VERSION='\"fuzz\"' -Isrc -Itests -I$out -fno-omit-frame-pointer"
 flags="$flags -fno-sanitize-recover=undefined $(pkg-config --cflags openssl jansson zlib libxxhash libcurl libpcre2-8)"
 libs="$(pkg-config --libs openssl jansson zlib libxxhash libcurl libpcre2-8) -lpthread -lm"
 
