@@ -12,7 +12,8 @@ trap 'rm -rf "$copy"' EXIT INT TERM
 
 # Only what a build reads: sources, documents, licence. Folders of builds stay behind.
 mkdir "$copy/sockudo"
-for f in CHANGELOG.md LICENSE README.md meson.build meson_options.txt bench config debian docs packaging scripts src; do
+for f in CHANGELOG.md LICENSE README.md meson.build meson_options.txt bench config debian docs examples \
+    monitoring packaging scripts src; do
     cp -a "$f" "$copy/sockudo/"
 done
 cd "$copy/sockudo"
