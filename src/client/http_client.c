@@ -305,6 +305,8 @@ static void watch_end(struct watch *w)
     free(w);
 }
 
+/* Without room in the kernel for one more watch the request runs into its timeout: what libcurl
+ * does with an error is to give up all of them, for ever. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
     (void)easy;
@@ -324,7 +326,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
     *w = (struct watch){.client = c, .fd = fd};
     if (!loop_watch(c->loop, fd, events, on_events, w, &w->key, NULL)) {
         free(w);
-        return -1;
+        return 0;
     }
     curl_multi_assign(c->multi, fd, w);
     return 0;

@@ -300,6 +300,25 @@ static void cancels(void **state)
     assert_int_equal(t.answers, 0);
 }
 
+/* The kernel watches no further socket: that request may fail, others go on. */
+static void survives_a_full_kernel(void **state)
+{
+    (void)state;
+    begin();
+    int poll_fd = t.loop.epoll_fd;
+    t.say = (struct stub_answer){200, NULL, "x", 0};
+    request("POST", S("x"), 300);
+    t.loop.epoll_fd = -1;
+    for (int i = 0; i < 3; i++)
+        loop_turn(&t.loop, 0);
+    t.loop.epoll_fd = poll_fd;
+    wait_answers(1); /* whatever it is */
+    request("POST", S("x"), 10000);
+    wait_answers(2);
+    assert_int_equal(t.status, 200);
+    finish();
+}
+
 static void refuses_what_cannot_be_sent(void **state)
 {
     (void)state;
@@ -329,6 +348,7 @@ int main(void)
                                        cmocka_unit_test(cuts_and_gives_up),
                                        cmocka_unit_test(reach_changes),
                                        cmocka_unit_test(cancels),
+                                       cmocka_unit_test(survives_a_full_kernel),
                                        cmocka_unit_test(refuses_what_cannot_be_sent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
