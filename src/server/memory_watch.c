@@ -32,6 +32,16 @@ uint64_t memory_watch_judge(struct memory_watch *m, uint64_t used)
     return want ? want : 1;
 }
 
+bool memory_watch_should_reclaim(struct memory_watch *m, uint64_t used, int64_t now_ms)
+{
+    bool is_due = !m->is_short || m->is_shedding || used >= percent(m, MEMORY_SHED) ||
+                  now_ms >= m->reclaim_ms;
+    if (m->limit == 0 || used < percent(m, MEMORY_SHORT) || !is_due)
+        return false;
+    m->reclaim_ms = now_ms + MEMORY_RECLAIM_MS;
+    return true;
+}
+
 bool memory_watch_should_trim(struct memory_watch *m, uint64_t connections)
 {
     if (connections > m->most)
@@ -70,15 +80,13 @@ static uint64_t connections_of(struct node *n)
     return sum;
 }
 
-/* Resident memory, and what may be swapped out of it but is needed: bodies. Unsent bytes are
- * counted at each connection though all share the frames: they say who waits for most, not what is
- * used. */
-static uint64_t used_by(struct node *n)
+/* What is resident. Our own counters tell less: of bodies they hold what was declared, not what has
+ * come; unsent bytes are counted at each connection though all share the frames. */
+static uint64_t used_now(void)
 {
     struct process_usage u;
-    int64_t bodies = atomic_load_explicit(&n->body_bytes, memory_order_relaxed);
     process_usage(&u);
-    return bodies > (int64_t)u.resident_bytes ? (uint64_t)bodies : u.resident_bytes;
+    return u.resident_bytes;
 }
 
 /* Every worker closes its part of what should go. */
@@ -103,13 +111,13 @@ static void say(const struct memory_watch *m, bool was_short, uint64_t used)
         log_info("server", "memory is no longer short: %llu MiB", (unsigned long long)(used >> 20));
 }
 
-static void judge(struct memory_watch *m, struct node *n)
+static void judge(struct memory_watch *m, struct node *n, int64_t now_ms)
 {
     bool was_short = m->is_short;
-    uint64_t used = used_by(n);
-    if (m->limit && used >= percent(m, MEMORY_SHORT) && (!m->is_short || m->is_shedding)) {
-        malloc_trim(0); /* only what is needed counts */
-        used = used_by(n);
+    uint64_t used = used_now();
+    if (memory_watch_should_reclaim(m, used, now_ms)) {
+        malloc_trim(0);
+        used = used_now();
     }
     uint64_t want = memory_watch_judge(m, used);
     atomic_store_explicit(&n->is_short, m->is_short, memory_order_relaxed);
@@ -135,6 +143,6 @@ void memory_watch_tick(struct memory_watch *m, struct node *n, int64_t now_ms)
     if (now_ms < m->look_ms)
         return;
     m->look_ms = now_ms + MEMORY_LOOK_MS;
-    judge(m, n);
+    judge(m, n, now_ms);
     give_back(m, n);
 }

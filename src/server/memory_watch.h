@@ -16,13 +16,14 @@
 
 enum {
     MEMORY_LOOK_MS = 1000,
+    MEMORY_RECLAIM_MS = 10000,     /* between two trims while memory stays short */
     MEMORY_TRIM_CONNECTIONS = 256, /* below that many leaving nothing is worth giving back */
     MEMORY_SHEDS_MAX = 10,         /* each look in a row asks for twice as much, at most 2^10 */
 };
 
 struct memory_watch {
     uint64_t limit; /* bytes; 0: nothing is watched */
-    int64_t look_ms;
+    int64_t look_ms, reclaim_ms;
     bool is_short, is_shedding;
     unsigned sheds;  /* looks in a row that did not help enough */
     uint64_t most;   /* connections, since memory was given back */
@@ -33,6 +34,9 @@ void memory_watch_init(struct memory_watch *m, uint64_t limit);
 /* Judges what is in use; changes is_short and is_shedding. Gives the bytes that should go, 0: none.
  */
 uint64_t memory_watch_judge(struct memory_watch *m, uint64_t used);
+/* The heap should be given back before so much is judged: what is free in it is no need. Always at
+ * the beginning of a shortage and while shedding, else now and then, so that it ends. */
+bool memory_watch_should_reclaim(struct memory_watch *m, uint64_t used, int64_t now_ms);
 /* Enough connections have left since memory was given back. */
 bool memory_watch_should_trim(struct memory_watch *m, uint64_t connections);
 /* To be called often; looks each MEMORY_LOOK_MS. */

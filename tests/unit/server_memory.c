@@ -106,6 +106,31 @@ static void short_and_enough(void **state)
     assert_false(m.is_short);
 }
 
+/* What a shortage has left behind in the heap does not keep it up for ever. */
+static void reclaims_while_short(void **state)
+{
+    (void)state;
+    struct memory_watch m;
+    memory_watch_init(&m, 1000 * MIB);
+    static const struct {
+        uint64_t used;
+        int64_t now_ms;
+        bool reclaims;
+    } rows[] = {
+        {799, 0, false},     {850, 1000, true},   {850, 2000, false},  {850, 10999, false},
+        {850, 11000, true},  {850, 12000, false}, {901, 13000, true},  {901, 14000, true},
+        {860, 15000, true},  {840, 16000, true},  {840, 17000, false}, {840, 26000, true},
+        {100, 27000, false}, {810, 28000, true},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (memory_watch_should_reclaim(&m, rows[i].used * MIB, rows[i].now_ms) != rows[i].reclaims)
+            fail_msg("row %zu", i);
+        (void)memory_watch_judge(&m, rows[i].used * MIB);
+    }
+    memory_watch_init(&m, 0);
+    assert_false(memory_watch_should_reclaim(&m, UINT64_MAX, 0));
+}
+
 static void trims_after_many_left(void **state)
 {
     (void)state;
@@ -126,6 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(limits_of_groups, groups_make, groups_remove),
         cmocka_unit_test(short_and_enough),
+        cmocka_unit_test(reclaims_while_short),
         cmocka_unit_test(trims_after_many_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
