@@ -13,7 +13,10 @@
 #include "conn/conn.h"
 #include "io/sock.h"
 
-enum { JSON_MAX = 64 * 1024 * 1024 };
+enum {
+    JSON_MAX = 64 * 1024 * 1024,
+    SHED_UNSENT = 4096, /* whoever is behind by less is no reason that memory is short */
+};
 
 static struct worker_thread *thread_of(void *ctx)
 {
@@ -41,7 +44,11 @@ static void adopt(struct worker_thread *t, int fd, enum http_kind kind)
 static void handed_over(void *owner, struct mail *m)
 {
     struct handed *h = (struct handed *)m;
-    adopt(thread_of(owner), h->fd, h->kind);
+    struct worker_thread *t = thread_of(owner);
+    if (t->worker.loop.stop) /* its streams have been told that they are gone: no new ones */
+        close(h->fd);
+    else
+        adopt(t, h->fd, h->kind);
     free(h);
 }
 
@@ -303,7 +310,7 @@ static void laggard_note(struct stream *s, void *ctx)
     size_t unsent = stream_unsent(s);
     if (s->user != &conn_stream_user)
         http_leave_if_idle(s);
-    if (unsent == 0 || s->ending)
+    if (unsent < SHED_UNSENT || s->ending)
         return;
     if (all->n == all->cap) {
         all->cap = all->cap ? all->cap * 2 : 64;
