@@ -32,6 +32,7 @@ static int serve_logged(const struct config_args *args, struct config *c)
         fprintf(stderr, "sockudo: %s\n", e.text);
         return 1;
     }
+    logging_begin(c);
     protect_process(c->debug);
     int code = serve(args, c);
     log_stop();
