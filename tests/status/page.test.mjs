@@ -12,6 +12,7 @@ import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 
 const secret = "app-secret", payload = "hidden-payload";
+const children = [];
 let browser;
 
 function freePort() {
@@ -39,6 +40,7 @@ async function startServer(httpApi = {}) {
   }));
   const child = spawn(process.env.SOCKUDO, ["--config", join(folder, "config.json")],
     { stdio: ["ignore", "ignore", "inherit"] });
+  children.push(child);
   const ended = new Promise((resolve) => child.on("exit", resolve));
   for (const at of [port, metrics]) while (!(await answers(`http://127.0.0.1:${at}/live`))) {
     assert.equal(child.exitCode, null, "the server runs");
@@ -127,7 +129,10 @@ before(async () => {
     args: ["--disable-dev-shm-usage", ...(process.getuid() === 0 ? ["--no-sandbox"] : [])],
   });
 });
-after(() => browser?.close());
+after(() => {
+  for (const child of children) child.kill("SIGKILL"); // those of a test that failed
+  return browser?.close();
+});
 
 test("numbers, channels, errors and the trace are those of the traffic", async () => {
   const server = await startServer();
