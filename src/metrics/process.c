@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static uint64_t count_fds(void)
+uint64_t process_open_fds(void)
 {
     uint64_t n = 0;
     DIR *d = opendir("/proc/self/fd");
@@ -51,7 +51,6 @@ void process_usage(struct process_usage *out)
     struct rlimit fds;
     *out = (struct process_usage){0};
     read_stat(out);
-    out->open_fds = count_fds();
     if (getrlimit(RLIMIT_NOFILE, &fds) == 0)
         out->max_fds = fds.rlim_cur;
     if (getrusage(RUSAGE_SELF, &r) == 0)

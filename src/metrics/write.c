@@ -400,7 +400,7 @@ static size_t process_families(struct family *f)
          (double)u.resident_bytes},
         {S("process_virtual_memory_bytes"), NULL, "Virtual memory", "gauge",
          (double)u.virtual_bytes},
-        {S("process_open_fds"), NULL, "Open descriptors", "gauge", (double)u.open_fds},
+        {S("process_open_fds"), NULL, "Open descriptors", "gauge", (double)process_open_fds()},
         {S("process_max_fds"), NULL, "Limit of open descriptors", "gauge", (double)u.max_fds},
         {S("process_start_time_seconds"), NULL, "Start, Unix time", "gauge", u.start_time_s},
         {S("process_cpu_seconds_total"), NULL, "User and system time", "counter", u.cpu_s},
