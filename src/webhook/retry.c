@@ -3,9 +3,12 @@
 static const int64_t ceiling_ms = (int64_t)366 * 24 * 3600 * 1000;
 static const double jitter_share = 0.2;
 
-static int64_t own_or(uint64_t own, uint64_t global)
+/* Without any wait a dead endpoint would be asked without end: 0 is the default there. */
+enum { INITIAL_DEFAULT_MS = 1000, MAX_DEFAULT_MS = 60000 };
+
+static int64_t own_or(uint64_t own, uint64_t global, uint64_t otherwise)
 {
-    uint64_t v = own > 0 ? own : global;
+    uint64_t v = own > 0 ? own : global > 0 ? global : otherwise;
     return v < (uint64_t)ceiling_ms ? (int64_t)v : ceiling_ms;
 }
 
@@ -14,9 +17,10 @@ struct retry_policy retry_policy_of(const struct webhook_options *opt, const str
     return (struct retry_policy){
         .enabled = h->retry.is_set ? h->retry.enabled : opt->retry.enabled,
         .max_attempts = h->retry.max_attempts ? h->retry.max_attempts : opt->retry.max_attempts,
-        .max_elapsed_ms = own_or(h->retry.max_elapsed_time_ms, opt->retry.max_elapsed_ms),
-        .initial_ms = own_or(h->retry.initial_backoff_ms, opt->retry.initial_backoff_ms),
-        .max_ms = own_or(h->retry.max_backoff_ms, opt->retry.max_backoff_ms)};
+        .max_elapsed_ms = own_or(h->retry.max_elapsed_time_ms, opt->retry.max_elapsed_ms, 0),
+        .initial_ms =
+            own_or(h->retry.initial_backoff_ms, opt->retry.initial_backoff_ms, INITIAL_DEFAULT_MS),
+        .max_ms = own_or(h->retry.max_backoff_ms, opt->retry.max_backoff_ms, MAX_DEFAULT_MS)};
 }
 
 enum webhook_outcome webhook_outcome_of(int status)

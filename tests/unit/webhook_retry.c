@@ -53,6 +53,20 @@ static void limits(void **state)
     assert_int_equal(retry_delay(&usual, 1, 299001, 0, 0), -1);
 }
 
+/* A wait of 0 is none at all. */
+static void never_without_a_wait(void **state)
+{
+    (void)state;
+    static const struct webhook_options opt = {.retry = {.enabled = true, .max_elapsed_ms = 1000}};
+    struct app_webhook h = {.events = 0};
+    struct retry_policy p = retry_policy_of(&opt, &h);
+    assert_int_equal(p.initial_ms, 1000);
+    assert_int_equal(p.max_ms, 60000);
+    assert_int_equal(p.max_elapsed_ms, 1000);
+    h.retry.initial_backoff_ms = 5;
+    assert_int_equal(retry_policy_of(&opt, &h).initial_ms, 5);
+}
+
 /* Used when it is longer than the computed wait and still inside the budget. */
 static void retry_after(void **state)
 {
@@ -83,8 +97,9 @@ static void overrides(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(statuses), cmocka_unit_test(defaults),
-                                       cmocka_unit_test(limits), cmocka_unit_test(retry_after),
-                                       cmocka_unit_test(overrides)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(statuses),    cmocka_unit_test(defaults),
+        cmocka_unit_test(limits),      cmocka_unit_test(never_without_a_wait),
+        cmocka_unit_test(retry_after), cmocka_unit_test(overrides)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
