@@ -3,6 +3,8 @@
 A Crowd opens sockets, answers Close frames, and counts what arrives; it never looks at clocks, but
 it says when each Close came, for the tools that measure.
 """
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -111,6 +113,13 @@ def text_frame(text):
     return head + b"\0\0\0\0" + data
 
 
+def subscribe_frame(channel, socket_id):
+    data = {"channel": channel}
+    if channel.startswith("private-"):
+        data["auth"] = "k:" + hmac.new(b"s", socket_id + b":" + channel.encode(), hashlib.sha256).hexdigest()
+    return text_frame(json.dumps({"event": "pusher:subscribe", "data": data}))
+
+
 class Crowd:
     def __init__(self, port, tls=False):
         self.port, self.selector, self.sockets = port, selectors.DefaultSelector(), {}
@@ -136,7 +145,8 @@ class Crowd:
                 assert piece, "closed in the handshake: %r" % got
                 got += piece
             if subscribe:
-                s.sendall(text_frame('{"event":"pusher:subscribe","data":{"channel":"%s"}}' % subscribe))
+                socket_id = re.search(rb'socket_id\\":\\"([0-9.]+)', got).group(1)
+                s.sendall(subscribe_frame(subscribe, socket_id))
             s.setblocking(False)
             self.sockets[s] = b""
             self.selector.register(s, selectors.EVENT_READ)

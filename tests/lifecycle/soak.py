@@ -17,7 +17,7 @@ def churn(crowd, rounds_end):
     rounds = 0
     while time.monotonic() < rounds_end:
         rounds += 1
-        new = crowd.open(40, "private-x" if rounds % 5 == 0 else "room-%d" % random.randrange(50))
+        new = crowd.open(40, "private-x" if rounds % 2 == 0 else "room-%d" % random.randrange(50))
         for s in new:
             try:
                 s.send(text_frame('{"event":"client-w","channel":"private-x","data":{"n":1}}'))
@@ -63,9 +63,11 @@ def main():
                     break
                 probe.turn(0.1)
             time.sleep(5)  # graces of channels and members
+            sent = m['sockudo_ws_messages_sent_total{app_id="1",port="%d"}' % server.metrics_port]
             channels = sum(v for k, v in server.metrics().items() if k.startswith("sockudo_active_channels"))
             marks.append((server.memory_kib(), server.descriptors()))
-            print("%d rounds: %d KiB, %d descriptors, %d channels" % (rounds, *marks[-1], channels), flush=True)
+            print("%d rounds: %d KiB, %d descriptors, %d channels, %d messages out" %
+                  (rounds, *marks[-1], channels, sent), flush=True)
             assert channels == 0
         server.stop()
     finally:
