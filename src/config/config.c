@@ -131,7 +131,8 @@ static void fill_webhooks(struct loading *l)
 {
     struct config *c = l->c;
     c->webhooks.batching = option(l, OPT_webhooks_batching_enabled)->b;
-    c->webhooks.batch_ms = (uint64_t)option(l, OPT_webhooks_batching_duration)->i;
+    int64_t batch_ms = option(l, OPT_webhooks_batching_duration)->i;
+    c->webhooks.batch_ms = (uint64_t)(batch_ms < INT32_MAX ? batch_ms : INT32_MAX);
     c->webhooks.batch_size = (uint64_t)option(l, OPT_webhooks_batching_size)->i;
     c->webhooks.ordered = option(l, OPT_webhooks_ordered)->b;
     c->webhooks.deny_private =

@@ -554,6 +554,9 @@ static void combinations(void **state)
     FAILS("{\"adapter\":{\"cluster_health\":{\"heartbeat_interval_ms\":20000}}}", "cluster_health");
     FAILS("{\"cluster_health\":{\"heartbeat_interval_ms\":20000}}", "cluster_health");
     FAILS("{\"webhooks\":{\"batching\":{\"duration\":0}}}", "webhooks.batching.duration");
+    LOADS("{\"webhooks\":{\"batching\":{\"duration\":9223372036854775807}}}");
+    assert_int_equal(c.webhooks.batch_ms, INT32_MAX); /* it is added to a time */
+    config_finish(&c);
     FAILS("{\"cleanup\":{\"batch_size\":0}}", "cleanup.batch_size");
     FAILS("{\"cleanup\":{\"worker_threads\":0}}", "cleanup.worker_threads");
     FAILS("{\"queue\":{\"reliability\":{\"retry_jitter\":1.5}}}", "retry_jitter");
