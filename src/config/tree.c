@@ -96,7 +96,7 @@ char *tree_put_utf8(char *o, uint32_t c)
 /* Behind the letter u; two halves make one character. */
 static bool read_code_point(struct reader *r, char **o)
 {
-    uint32_t c, low;
+    uint32_t c = 0, low = 0;
     if (!read_hex4(r, &c))
         return false;
     if (c == 0)
