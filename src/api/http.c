@@ -177,8 +177,9 @@ void http_upgrade(struct request *q, const struct upgrade *u)
 static bool body_is_counted(struct http_state *h, int64_t n)
 {
     struct node *node = h->request.worker->node;
+    int64_t max = node->bodies_max ? node->bodies_max : HTTP_BODIES_MAX;
     h->counted += n;
-    return atomic_fetch_add(&node->body_bytes, n) + n <= HTTP_BODIES_MAX;
+    return atomic_fetch_add(&node->body_bytes, n) + n <= max;
 }
 
 static void bodies_too_many(struct request *q)

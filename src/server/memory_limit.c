@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <sys/sysinfo.h>
 
-enum { PATH_BYTES = 1024 };
+#include "base/limits.h"
+
+enum { PATH_BYTES = 1024, BODIES_SHARE = 4 };
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
@@ -86,4 +88,10 @@ uint64_t memory_limit_find(void)
     if (sysinfo(&machine) == 0) /* /proc/meminfo may be hidden from a service */
         limit = smaller(limit, (uint64_t)machine.totalram * machine.mem_unit);
     return limit;
+}
+
+int64_t memory_limit_of_bodies(uint64_t limit)
+{
+    uint64_t share = limit / BODIES_SHARE;
+    return limit > 0 && share < HTTP_BODIES_MAX ? (int64_t)share : HTTP_BODIES_MAX;
 }

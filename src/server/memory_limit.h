@@ -1,7 +1,7 @@
 /* server/memory_limit.h - how much memory this process may use.
  *
  * Nature   reads files; main thread
- * Source   security.md R10; cgroups(7); kernel documentation of cgroup v1 memory and v2
+ * Source   security.md R8, R10; cgroups(7); kernel documentation of cgroup v1 memory and v2
  */
 #ifndef SERVER_MEMORY_LIMIT_H
 #define SERVER_MEMORY_LIMIT_H
@@ -14,5 +14,8 @@
 uint64_t memory_limit_of_groups(const char *mount, str groups);
 /* The same for this process, at most what the machine has. */
 uint64_t memory_limit_find(void);
+/* How much of it request bodies may take: HTTP_BODIES_MAX, or a quarter where that is less, so that
+ * they alone never make memory short. 0: no limit of memory. */
+int64_t memory_limit_of_bodies(uint64_t limit);
 
 #endif

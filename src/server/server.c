@@ -115,7 +115,9 @@ static bool workers_open(struct server *s, const struct config *c, struct err *e
     if (!service_open(&s->service, &s->node, e))
         return false;
     s->has_service = true;
-    memory_watch_init(&s->service.memory, memory_limit(c));
+    uint64_t memory = memory_limit(c);
+    memory_watch_init(&s->service.memory, memory);
+    s->node.bodies_max = memory_limit_of_bodies(memory);
     s->node.registry = registry_create(n, s->loops, s->node.adapter, s->node.cache,
                                        (int64_t)c->channel_cache_ttl_s * 1000);
     registry_set_lease(s->node.registry, (int64_t)c->presence.ungraceful_timeout_s * 1000);

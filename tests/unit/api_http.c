@@ -379,6 +379,19 @@ static void too_many_bodies(void **state)
     rig_destroy(r);
 }
 
+/* R8: a node with little memory takes less. */
+static void too_many_bodies_for_this_node(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    r->node.bodies_max = 50;
+    rig_connect(r);
+    say(r, A1_HEAD "Transfer-Encoding: chunked\r\n\r\n78\r\n" A1_BODY "\r\n0\r\n\r\n");
+    assert_true(heard(r, "503 ") && heard(r, "backpressure"));
+    assert_true(r->is_closed);
+    rig_destroy(r);
+}
+
 /* R8: what is declared counts before it comes, and no longer when its connection is gone. */
 static void declared_bodies_too_many(void **state)
 {
@@ -641,6 +654,7 @@ int main(void)
         cmocka_unit_test(app_store_away),
         cmocka_unit_test(late_app_finds_nobody),
         cmocka_unit_test(too_many_bodies),
+        cmocka_unit_test(too_many_bodies_for_this_node),
         cmocka_unit_test(declared_bodies_too_many),
         cmocka_unit_test(late_limit),
         cmocka_unit_test(late_refusal),
