@@ -255,21 +255,6 @@ uint64_t registry_seq(struct registry *r, struct local_channel *c)
     return seq;
 }
 
-str registry_name(const struct local_channel *c)
-{
-    return record_name(c->record);
-}
-
-struct channel_kind registry_kind(const struct local_channel *c)
-{
-    return c->record->kind;
-}
-
-bool registry_is_hidden(const struct local_channel *c)
-{
-    return c->record->hidden;
-}
-
 /* ---- publishing ---- */
 
 bool registry_is_full(struct registry *r, str app, str name)

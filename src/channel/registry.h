@@ -134,9 +134,6 @@ void registry_leave(struct registry *r, uint16_t worker, struct subscriber *who,
 struct local_channel *registry_local(struct registry *r, uint16_t worker, str app, str name);
 /* The channel's seq now. */
 uint64_t registry_seq(struct registry *r, struct local_channel *c);
-str registry_name(const struct local_channel *c); /* while subscribed */
-struct channel_kind registry_kind(const struct local_channel *c);
-bool registry_is_hidden(const struct local_channel *c);
 
 /* ---- posts; from: the loop of the caller, NULL outside ---- */
 

@@ -174,12 +174,6 @@ void loop_turn(struct loop *l, int max_wait_ms)
     wake_targets(l);
 }
 
-void loop_run(struct loop *l)
-{
-    while (!l->stop)
-        loop_turn(l, LOOP_MAX_WAIT_MS);
-}
-
 bool loop_add(struct loop *l, int fd, uint32_t events, uint64_t key, struct err *e)
 {
     CHECK(!(key & WATCH_BIT));

@@ -56,7 +56,6 @@ NODISCARD bool loop_init(struct loop *l, const struct loop_owner *owner, void *c
 void loop_finish(struct loop *l);
 /* One turn; waits at most max_wait_ms for something to happen. */
 void loop_turn(struct loop *l, int max_wait_ms);
-void loop_run(struct loop *l); /* turns until l->stop */
 
 /* Sockets of the owner: `key` comes back in owner->ready. Keys have the top bit clear. */
 NODISCARD bool loop_add(struct loop *l, int fd, uint32_t epoll_events, uint64_t key, struct err *e);

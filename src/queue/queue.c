@@ -100,11 +100,6 @@ unsigned queue_caps(const struct queue *q)
     return q->drv->caps;
 }
 
-const char *queue_driver_name(const struct queue *q)
-{
-    return q->drv->name;
-}
-
 enum when queue_push(struct queue *q, str payload, struct err *out, queue_pushed_fn *cb, void *ctx)
 {
     struct queue_call call = {.queue = q, .cb = cb, .ctx = ctx};

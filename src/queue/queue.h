@@ -57,7 +57,6 @@ NODISCARD struct queue *queue_create_with(const struct queue_driver *driver,
 /* Takes *q and sets it NULL; NULL is fine. Pushes that wait get ERR_UNAVAILABLE first. */
 void queue_destroy(struct queue **q);
 unsigned queue_caps(const struct queue *q);
-const char *queue_driver_name(const struct queue *q);
 
 /* The payload is copied before the call returns. DONE: *out tells (ERR_LIMIT: full); LATER: cb
  * does, once. */
