@@ -44,9 +44,11 @@ bool memory_watch_should_reclaim(struct memory_watch *m, uint64_t used, int64_t 
 
 bool memory_watch_should_trim(struct memory_watch *m, uint64_t connections)
 {
+    bool still_leaving = connections < m->last;
+    m->last = connections;
     if (connections > m->most)
         m->most = connections;
-    if (m->most < MEMORY_TRIM_CONNECTIONS || connections > m->most / 2)
+    if (m->most < MEMORY_TRIM_CONNECTIONS || connections > m->most / 2 || still_leaving)
         return false;
     m->most = connections;
     return true;

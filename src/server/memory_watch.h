@@ -27,6 +27,7 @@ struct memory_watch {
     bool is_short, is_shedding;
     unsigned sheds;  /* looks in a row that did not help enough */
     uint64_t most;   /* connections, since memory was given back */
+    uint64_t last;   /* connections of the last look: while they leave, there is more to come */
     bool gives_back; /* the workers have been told to trim */
 };
 

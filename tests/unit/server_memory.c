@@ -148,8 +148,9 @@ static void trims_after_many_left(void **state)
     static const struct {
         uint64_t connections;
         bool trims;
-    } rows[] = {{10, false},  {0, false},    {1000, false}, {501, false}, {500, true},
-                {500, false}, {2000, false}, {0, true},     {0, false}};
+    } rows[] = {{10, false},  {0, false},    {0, false},  {1000, false}, {501, false}, {501, false},
+                {500, false}, {500, true},   {500, false}, {2000, false}, {900, false}, {0, false},
+                {0, true},    {0, false}}; /* while they leave, there is more to come */
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (memory_watch_should_trim(&m, rows[i].connections) != rows[i].trims)
             fail_msg("row %zu", i);
