@@ -220,6 +220,7 @@ static void body_begin(struct stream *s)
     h->body_left = q->head.length;
     h->chunks = (struct http1_chunks){0};
     buf_init(&h->body, max);
+    h->body.soft = true;
     deadline(s, HTTP_BODY_MS);
     if (q->head.expect_continue) {
         struct frame *f = frame_of(S("HTTP/1.1 100 Continue\r\n\r\n"));
@@ -245,8 +246,10 @@ static void chunks_end(struct stream *s, enum parse result)
 static bool chunk_take(struct stream *s, str data)
 {
     struct http_state *h = state_of(s);
-    if (!buf_add(&h->body, data))
+    if (data.n > h->body.max - h->body.n)
         body_too_large(&h->request);
+    else if (!buf_add(&h->body, data))
+        bodies_too_many(&h->request);
     else if (!body_is_counted(h, (int64_t)data.n))
         bodies_too_many(&h->request);
     else
@@ -290,7 +293,11 @@ static size_t body_step(struct stream *s, char *in, size_t n)
     }
     request_keep(q);
     size_t take = n < h->body_left ? n : h->body_left;
-    buf_add(&h->body, str_of(in, take));
+    if (!buf_add(&h->body, str_of(in, take))) {
+        bodies_too_many(q);
+        request_end(s);
+        return take;
+    }
     h->body_left -= take;
     if (h->body_left == 0) {
         q->body = buf_str(&h->body);

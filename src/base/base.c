@@ -1,8 +1,12 @@
 #include "base/base.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/limits.h"
 
 void check_failed(const char *what, const char *file, int line)
 {
@@ -68,9 +72,44 @@ static _Noreturn void no_memory(size_t n)
     abort();
 }
 
+/* ---- the reserve ---- */
+
+static pthread_mutex_t reserve_lock = PTHREAD_MUTEX_INITIALIZER;
+static void *reserve;
+
+enum mem_reserve mem_reserve(void)
+{
+    enum mem_reserve state = MEM_RESERVE_KEPT;
+    pthread_mutex_lock(&reserve_lock);
+    if (!reserve) {
+        void *p = mmap(NULL, MEM_RESERVE_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        reserve = p == MAP_FAILED ? NULL : p;
+        state = reserve ? MEM_RESERVE_MADE : MEM_RESERVE_NONE;
+    }
+    pthread_mutex_unlock(&reserve_lock);
+    return state;
+}
+
+/* Who comes second finds the memory that the first has given up. */
+static void reserve_use(void)
+{
+    pthread_mutex_lock(&reserve_lock);
+    if (reserve)
+        munmap(reserve, MEM_RESERVE_BYTES);
+    reserve = NULL;
+    pthread_mutex_unlock(&reserve_lock);
+}
+
+/* ---- allocations ---- */
+
 void *mem_alloc(size_t n)
 {
     void *p = malloc(n ? n : 1);
+    if (LIKELY(p))
+        return p;
+    reserve_use();
+    p = malloc(n ? n : 1);
     if (!p)
         no_memory(n);
     return p;
@@ -79,6 +118,10 @@ void *mem_alloc(size_t n)
 void *mem_zero(size_t n)
 {
     void *p = calloc(1, n ? n : 1);
+    if (LIKELY(p))
+        return p;
+    reserve_use();
+    p = calloc(1, n ? n : 1);
     if (!p)
         no_memory(n);
     return p;
@@ -87,9 +130,18 @@ void *mem_zero(size_t n)
 void *mem_resize(void *p, size_t n)
 {
     void *q = realloc(p, n ? n : 1);
+    if (LIKELY(q))
+        return q;
+    reserve_use();
+    q = realloc(p, n ? n : 1);
     if (!q)
         no_memory(n);
     return q;
+}
+
+void *mem_try_resize(void *p, size_t n)
+{
+    return n < MEM_PEER_SIZED ? mem_resize(p, n) : realloc(p, n);
 }
 
 char *mem_dup(str s)

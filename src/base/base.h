@@ -98,10 +98,20 @@ struct handle {
     uint32_t generation;
 };
 
-/* Small allocations do not fail: out of memory ends the process with a message. */
+/* These do not fail: what malloc refuses is taken from the reserve, and when that is used up, out
+ * of memory ends the process with a message. */
 void *mem_alloc(size_t n);
 void *mem_zero(size_t n);
 void *mem_resize(void *p, size_t n);
 char *mem_dup(str s); /* NUL-terminated copy, caller frees with free() */
+/* For what a peer made big, MEM_PEER_SIZED and more: NULL if there is no memory, p stays. Smaller
+ * ones do not fail. */
+void *mem_try_resize(void *p, size_t n);
+
+/* Address space of MEM_RESERVE_BYTES that is given up when an allocation fails, so that what has
+ * been admitted is carried to its end. Makes it if it is not there: at first, and after its use.
+ * NONE: there is no room for it, the process should take on nothing. */
+enum mem_reserve { MEM_RESERVE_KEPT, MEM_RESERVE_MADE, MEM_RESERVE_NONE };
+enum mem_reserve mem_reserve(void);
 
 #endif

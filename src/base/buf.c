@@ -12,7 +12,7 @@ void buf_init(struct buf *b, size_t max)
 void buf_finish(struct buf *b)
 {
     free(b->p);
-    *b = (struct buf){.max = b->max};
+    *b = (struct buf){.max = b->max, .soft = b->soft};
 }
 
 void buf_clear(struct buf *b)
@@ -33,7 +33,12 @@ char *buf_room(struct buf *b, size_t n)
             cap *= 2;
         if (cap > b->max)
             cap = b->max;
-        b->p = mem_resize(b->p, cap);
+        char *p = b->soft ? mem_try_resize(b->p, cap) : mem_resize(b->p, cap);
+        if (!p) {
+            b->full = true;
+            return NULL;
+        }
+        b->p = p;
         b->cap = cap;
     }
     return b->p + b->n;

@@ -1,7 +1,9 @@
 /* base/buf.h - a growing byte buffer with a maximum.
  *
  * Nature   pure; one owner
- * Limits   `max` bytes: what would pass it sets `full`, is not stored, and the call returns false
+ * Limits   `max` bytes: what would pass it sets `full`, is not stored, and the call returns false.
+ *          With `soft`, which its owner sets behind buf_init when a peer says how much it holds, so
+ *          does what there is no memory for
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
@@ -12,6 +14,7 @@ struct buf {
     char *p;
     size_t n, cap, max;
     bool full; /* something did not fit: the content is not complete */
+    bool soft;
 };
 
 void buf_init(struct buf *b, size_t max);

@@ -75,13 +75,15 @@ enum {
 
 /* ---- the process ---- */
 enum {
-    DESCRIPTORS_RESERVED = 64,   /* R6: for logs, metrics, backends */
-    DESCRIPTORS_PER_WORKER = 8,  /* R6: and these */
-    LISTEN_PAUSE_MS = 100,       /* R6: without descriptors */
-    MEMORY_SHORT = 80,           /* R10: percent of the limit; no new WebSockets, no publishes */
-    MEMORY_SHED = 90,            /* R10: percent; what can be spared goes */
-    MEMORY_ENOUGH = 85,          /* R10: percent; until here */
-    RATE_ADDRESSES_MAX = 1000000 /* R5: with a count of their own */
+    DESCRIPTORS_RESERVED = 64,    /* R6: for logs, metrics, backends */
+    DESCRIPTORS_PER_WORKER = 8,   /* R6: and these */
+    LISTEN_PAUSE_MS = 100,        /* R6: without descriptors */
+    MEMORY_SHORT = 80,            /* R10: percent of the limit; no new WebSockets, no publishes */
+    MEMORY_SHED = 90,             /* R10: percent; what can be spared goes */
+    MEMORY_ENOUGH = 85,           /* R10: percent; until here */
+    MEM_PEER_SIZED = 64 << 10,    /* R10: allocations that may fail, and refuse who asked */
+    MEM_RESERVE_BYTES = 64 << 20, /* R10: address space for what was admitted before */
+    RATE_ADDRESSES_MAX = 1000000  /* R5: with a count of their own */
 };
 
 #endif

@@ -102,27 +102,45 @@ static void shed(struct node *n, uint64_t want)
                     unsent ? (uint64_t)(rest * (double)unsent_of(n, i) / (double)unsent) : 0);
 }
 
+static bool refuses(const struct memory_watch *m)
+{
+    return m->is_short || m->lacks_reserve;
+}
+
 static void say(const struct memory_watch *m, bool was_short, uint64_t used)
 {
-    if (m->is_short == was_short)
+    if (refuses(m) == was_short)
         return;
-    if (m->is_short)
+    if (m->lacks_reserve)
+        log_warn("server", "allocations fail, %llu MiB in use: refusing connections and publishes",
+                 (unsigned long long)(used >> 20));
+    else if (m->is_short)
         log_warn("server", "memory is short, %llu of %llu MiB: refusing connections and publishes",
                  (unsigned long long)(used >> 20), (unsigned long long)(m->limit >> 20));
     else
         log_info("server", "memory is no longer short: %llu MiB", (unsigned long long)(used >> 20));
 }
 
+static void look_at_reserve(struct memory_watch *m)
+{
+    enum mem_reserve state = mem_reserve();
+    if (state == MEM_RESERVE_MADE && m->has_begun)
+        log_warn("server", "an allocation failed and used the reserve, which is there again");
+    m->has_begun = true;
+    m->lacks_reserve = state == MEM_RESERVE_NONE;
+}
+
 static void judge(struct memory_watch *m, struct node *n, int64_t now_ms)
 {
-    bool was_short = m->is_short;
+    bool was_short = refuses(m);
     uint64_t used = used_now();
     if (memory_watch_should_reclaim(m, used, now_ms)) {
         malloc_trim(0);
         used = used_now();
     }
     uint64_t want = memory_watch_judge(m, used);
-    atomic_store_explicit(&n->is_short, m->is_short, memory_order_relaxed);
+    look_at_reserve(m);
+    atomic_store_explicit(&n->is_short, refuses(m), memory_order_relaxed);
     say(m, was_short, used);
     if (want)
         shed(n, want);

@@ -5,6 +5,9 @@
  * MEMORY_SHED on, down to MEMORY_ENOUGH, idle HTTP connections close, the memory cache forgets,
  * then the connections with most unsent bytes close. Channel state, logs and metrics stay.
  *
+ * What malloc refuses comes from a reserve (base/base.h), which is made and made anew here; without
+ * it memory is short too.
+ *
  * Nature   the service thread
  * Source   security.md R10 (SEC-14); performance.md S6
  */
@@ -25,10 +28,12 @@ struct memory_watch {
     uint64_t limit; /* bytes; 0: nothing is watched */
     int64_t look_ms, reclaim_ms;
     bool is_short, is_shedding;
-    unsigned sheds;  /* looks in a row that did not help enough */
-    uint64_t most;   /* connections, since memory was given back */
-    uint64_t last;   /* connections of the last look: while they leave, there is more to come */
-    bool gives_back; /* the workers have been told to trim */
+    unsigned sheds;     /* looks in a row that did not help enough */
+    uint64_t most;      /* connections, since memory was given back */
+    uint64_t last;      /* connections of the last look: while they leave, there is more to come */
+    bool gives_back;    /* the workers have been told to trim */
+    bool has_begun;     /* the reserve was made */
+    bool lacks_reserve; /* and there is no room to make it again */
 };
 
 void memory_watch_init(struct memory_watch *m, uint64_t limit);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "conn/conn.h"
 #include "io/sock.h"
+#include "wire/ws_inflate.h"
 
 enum {
     JSON_MAX = 64 * 1024 * 1024,
@@ -494,6 +495,7 @@ static void *run(void *arg)
     struct worker_thread *t = arg;
     while (!t->worker.loop.stop)
         worker_turn(t, LOOP_MAX_WAIT_MS);
+    ws_inflate_finish_thread();
     return NULL;
 }
 

@@ -27,6 +27,7 @@ struct frame *ws_text_frame(str text, bool deflate)
         return f;
     }
     buf_init(&small, text.n); /* what does not shrink is sent as it is */
+    small.soft = true;
     bool shrunk = deflate_message(&small, text, WINDOW_BITS);
     f = frame_with(WS_OP_TEXT, shrunk, shrunk ? buf_str(&small) : text);
     f->payload = (uint32_t)text.n;

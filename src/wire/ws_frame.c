@@ -157,8 +157,9 @@ static void turn_mask(uint8_t mask[4], size_t by)
         mask[i] = old[(i + by) & 3];
 }
 
-/* Doubling: never more than twice what has arrived, nor more than a last frame can fill. */
-static void append(struct ws_reader *r, str s)
+/* Doubling: never more than twice what has arrived, nor more than a last frame can fill. False: no
+ * memory. */
+static bool append(struct ws_reader *r, str s)
 {
     uint64_t need = (uint64_t)r->n + s.n;
     if (need > r->cap) {
@@ -169,12 +170,16 @@ static void append(struct ws_reader *r, str s)
             cap = at_most(cap, need + r->left);
         if (cap < need)
             cap = need;
-        r->body = mem_resize(r->body, cap);
+        char *body = mem_try_resize(r->body, cap);
+        if (!body)
+            return false;
+        r->body = body;
         r->cap = (uint32_t)cap;
     }
     if (s.n)
         memcpy(r->body + r->n, s.p, s.n);
     r->n = (uint32_t)need;
+    return true;
 }
 
 /* `all` is a whole compressed message, in the body or in the caller's bytes. */
@@ -183,6 +188,7 @@ static enum ws_item inflate_whole(struct ws_reader *r, const struct ws_limits *l
 {
     struct buf out;
     buf_init(&out, at_most(lim->max_message, WS_LARGEST));
+    out.soft = true;
     enum inflate rc = inflate_message(&out, all);
     if (rc != INFLATE_OK) {
         buf_finish(&out);
@@ -231,7 +237,8 @@ static enum ws_item take_payload(struct ws_reader *r, const struct ws_limits *li
     bool ends_message = r->left == 0 && r->is_last_frame;
     if (ends_message && r->n == 0)
         return deliver(r, lim, piece, ev);
-    append(r, piece);
+    if (!append(r, piece))
+        return too_big(r, ev);
     if (ends_message)
         return deliver(r, lim, str_of(r->body, r->n), ev);
     if (r->left == 0)
