@@ -67,6 +67,7 @@ step "status page" tests/status/run.sh build/sockudo
 step "proxies" tests/proxies/run.py build/sockudo
 step "security" tests/security/run.py build/sockudo
 step "llhttp" tests/security/llhttp.py build-asan/tests/http1_read
+step "faults (asan)" tests/security/run.py build-asan/sockudo calls_fail one_byte_at_a_time
 step "hardening" tests/package/hardening.py build
 step "packaging files" tests/package/files.py build/sockudo
 step "package" tests/package/run.sh

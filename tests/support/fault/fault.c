@@ -1,52 +1,63 @@
 /* tests/support/fault/fault.c - a library for LD_PRELOAD that lets one call of the system fail.
  *
- * FAULT_CALL names it: accept4, recv, send, sendmsg, epoll_ctl, malloc (of 64 KiB and more), or
- * short: every send and recv moves one byte. FAULT_AT is which one fails. SIGUSR1 begins the
- * counting, SIGUSR2 ends it; before and after everything works. Source: security.md SEC-32 */
+ * FAULT_CALL names it: accept4, recv, send, sendmsg, epoll_ctl, large (malloc and its kin, of 64
+ * KiB and more), small (less), or short: every send and recv moves one byte. SIGUSR1 begins a
+ * round; the number sent with it says which call of the round fails, 0: none. SIGUSR2 ends it and
+ * says on stderr how many calls there were. Outside of rounds everything works. With -DNO_MALLOC
+ * malloc is left alone, for sanitizers. Source: security.md SEC-32 */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 static const char *wanted = "";
-static long fails_at;
-static atomic_long count;
+static atomic_long count, fails_at;
 static atomic_bool is_on;
 
-static void begin(int sig)
+static void begin(int sig, siginfo_t *info, void *unused)
 {
-    (void)sig;
+    (void)sig, (void)unused;
+    count = 0;
+    fails_at = info->si_code == SI_QUEUE ? info->si_value.sival_int : 0;
     is_on = true;
 }
 
 static void end(int sig)
 {
+    char text[64];
     (void)sig;
     is_on = false;
+    int n = snprintf(text, sizeof text, "fault: %ld calls, %ld was to fail\n", (long)count,
+                     (long)fails_at);
+    if (write(STDERR_FILENO, text, (size_t)n) < 0)
+        abort();
 }
 
 __attribute__((constructor)) static void start(void)
 {
-    const char *call = getenv("FAULT_CALL"), *at = getenv("FAULT_AT");
+    const char *call = getenv("FAULT_CALL");
+    struct sigaction on = {.sa_sigaction = begin, .sa_flags = SA_SIGINFO | SA_RESTART},
+                     off = {.sa_handler = end, .sa_flags = SA_RESTART};
     wanted = call ? call : "";
-    fails_at = at ? atol(at) : 1;
-    signal(SIGUSR1, begin);
-    signal(SIGUSR2, end);
+    sigaction(SIGUSR1, &on, NULL);
+    sigaction(SIGUSR2, &off, NULL);
 }
 
-static int fails(const char *call, int code)
+static bool fails(const char *call, int code)
 {
     if (!is_on || strcmp(call, wanted) != 0 || ++count != fails_at)
-        return 0;
+        return false;
     errno = code;
-    return 1;
+    return true;
 }
 
 static size_t shortened(size_t n)
@@ -86,10 +97,28 @@ int epoll_ctl(int epoll, int op, int fd, struct epoll_event *e)
                                                              : NEXT(epoll_ctl)(epoll, op, fd, e);
 }
 
+#ifndef NO_MALLOC
 extern void *__libc_malloc(size_t n);
+extern void *__libc_calloc(size_t items, size_t n);
+extern void *__libc_realloc(void *p, size_t n);
+
+static bool memory_fails(size_t n)
+{
+    return is_on && fails(n >= 64 * 1024 ? "large" : "small", ENOMEM);
+}
+
 void *malloc(size_t n)
 {
-    if (n >= 64 * 1024 && fails("malloc", ENOMEM))
-        return NULL;
-    return __libc_malloc(n);
+    return memory_fails(n) ? NULL : __libc_malloc(n);
 }
+
+void *calloc(size_t items, size_t n)
+{
+    return memory_fails(items * n) ? NULL : __libc_calloc(items, n);
+}
+
+void *realloc(void *p, size_t n)
+{
+    return memory_fails(n) ? NULL : __libc_realloc(p, n);
+}
+#endif
