@@ -42,16 +42,11 @@ bool memory_watch_should_reclaim(struct memory_watch *m, uint64_t used, int64_t 
     return true;
 }
 
-bool memory_watch_should_trim(struct memory_watch *m, uint64_t connections)
+bool memory_watch_should_trim(struct memory_watch *m, uint64_t connections, uint64_t most)
 {
     bool still_leaving = connections < m->last;
     m->last = connections;
-    if (connections > m->most)
-        m->most = connections;
-    if (m->most < MEMORY_TRIM_CONNECTIONS || connections > m->most / 2 || still_leaving)
-        return false;
-    m->most = connections;
-    return true;
+    return most >= MEMORY_TRIM_CONNECTIONS && connections <= most / 2 && !still_leaving;
 }
 
 /* ---- on the node ---- */
@@ -71,6 +66,14 @@ static uint64_t unsent_in_all(struct node *n)
     uint64_t sum = 0;
     for (uint16_t i = 0; i < n->worker_count; i++)
         sum += unsent_of(n, i);
+    return sum;
+}
+
+static uint64_t most_of(struct node *n)
+{
+    uint64_t sum = 0;
+    for (uint16_t i = 0; i < n->worker_count; i++)
+        sum += atomic_load_explicit(&thread_at(n, i)->most, memory_order_relaxed);
     return sum;
 }
 
@@ -151,7 +154,7 @@ static void give_back(struct memory_watch *m, struct node *n)
 {
     if (m->gives_back)
         malloc_trim(0);
-    m->gives_back = memory_watch_should_trim(m, connections_of(n));
+    m->gives_back = memory_watch_should_trim(m, connections_of(n), most_of(n));
     if (!m->gives_back)
         return;
     for (uint16_t i = 0; i < n->worker_count; i++)

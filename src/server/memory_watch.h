@@ -29,7 +29,6 @@ struct memory_watch {
     int64_t look_ms, reclaim_ms;
     bool is_short, is_shedding;
     unsigned sheds;     /* looks in a row that did not help enough */
-    uint64_t most;      /* connections, since memory was given back */
     uint64_t last;      /* connections of the last look: while they leave, there is more to come */
     bool gives_back;    /* the workers have been told to trim */
     bool has_begun;     /* the reserve was made */
@@ -44,7 +43,7 @@ uint64_t memory_watch_judge(struct memory_watch *m, uint64_t used);
  * the beginning of a shortage and while shedding, else now and then, so that it ends. */
 bool memory_watch_should_reclaim(struct memory_watch *m, uint64_t used, int64_t now_ms);
 /* Enough connections have left since memory was given back. */
-bool memory_watch_should_trim(struct memory_watch *m, uint64_t connections);
+bool memory_watch_should_trim(struct memory_watch *m, uint64_t connections, uint64_t most);
 /* To be called often; looks each MEMORY_LOOK_MS. */
 void memory_watch_tick(struct memory_watch *m, struct node *n, int64_t now_ms);
 

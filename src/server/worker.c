@@ -360,7 +360,9 @@ void worker_shed(struct worker_thread *t, uint64_t unsent_bytes)
 
 static void trim(void *owner_ctx, struct mail *m)
 {
-    stream_pool_trim(&thread_of(owner_ctx)->worker.pool);
+    struct worker_thread *t = thread_of(owner_ctx);
+    stream_pool_trim(&t->worker.pool);
+    atomic_store_explicit(&t->most, t->worker.pool.live, memory_order_relaxed);
     free(m);
 }
 
@@ -411,6 +413,8 @@ static bool on_flush(void *ctx)
         drain_step(t);
     bool more = stream_pool_flush(&t->worker.pool);
     atomic_store_explicit(&t->load, t->worker.pool.live, memory_order_relaxed);
+    if (t->worker.pool.live > atomic_load_explicit(&t->most, memory_order_relaxed))
+        atomic_store_explicit(&t->most, t->worker.pool.live, memory_order_relaxed);
     atomic_store_explicit(&t->unsent, t->worker.pool.unsent, memory_order_relaxed);
     turn_judge(t);
     if (t->is_draining)

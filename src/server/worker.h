@@ -30,6 +30,7 @@ struct worker_thread { /* a worker and what drives it */
     int64_t listen_again_ms;   /* few descriptors left: look again then; 0: accepting */
     uint32_t live_at_pause;    /* or when fewer sockets than these are left */
     _Atomic uint32_t load;     /* live sockets, for the hand-over */
+    _Atomic uint32_t most;     /* the most of them since the last trim */
     _Atomic uint32_t draining; /* sockets that the drain still waits for, + 1 until it has begun */
     _Atomic uint64_t unsent;   /* bytes that wait for sockets */
     _Atomic int64_t turned_ms; /* when the last turn ended, for the watchdog */

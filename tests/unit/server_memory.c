@@ -146,13 +146,15 @@ static void trims_after_many_left(void **state)
     struct memory_watch m;
     memory_watch_init(&m, 0);
     static const struct {
-        uint64_t connections;
+        uint64_t connections, most;
         bool trims;
-    } rows[] = {{10, false},  {0, false},    {0, false},  {1000, false}, {501, false}, {501, false},
-                {500, false}, {500, true},   {500, false}, {2000, false}, {900, false}, {0, false},
-                {0, true},    {0, false}}; /* while they leave, there is more to come */
+    } rows[] = {{10, 10, false},     {0, 10, false},      {0, 10, false},     {1000, 1000, false},
+                {501, 1000, false},  {501, 1000, false},  {500, 1000, false}, /* still leaving */
+                {500, 1000, true},   {500, 500, false},   {1900, 2000, false}, {0, 2000, false},
+                {0, 2000, true},     {0, 0, false},
+                {0, 3000, true} /* they came and left between two looks */};
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        if (memory_watch_should_trim(&m, rows[i].connections) != rows[i].trims)
+        if (memory_watch_should_trim(&m, rows[i].connections, rows[i].most) != rows[i].trims)
             fail_msg("row %zu", i);
 }
 
