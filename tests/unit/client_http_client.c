@@ -2,6 +2,7 @@
 #include "client/http_client.h"
 
 #include "support/http_stub.h"
+#include "support/loop_owners.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -122,21 +123,6 @@ static void urls(void **state)
 
 /* ---- requests ---- */
 
-static void no_event(void *ctx, uint64_t key, uint32_t events)
-{
-    (void)ctx, (void)key, (void)events;
-}
-static bool no_more(void *ctx)
-{
-    (void)ctx;
-    return false;
-}
-static void no_timer(void *ctx, struct timer *t)
-{
-    (void)ctx, (void)t;
-}
-static const struct loop_owner owner = {no_event, no_more, no_timer, no_more};
-
 static struct {
     struct loop loop;
     struct http_stub stub;
@@ -172,7 +158,7 @@ static void begin(void)
 {
     struct err e = {.kind = ERR_NONE};
     memset(&t, 0, sizeof t);
-    assert_true(loop_init(&t.loop, &owner, NULL, NULL, NULL, &e));
+    assert_true(loop_init(&t.loop, &idle_owner, NULL, NULL, NULL, &e));
     http_stub_start(&t.stub, &t.loop, answer, NULL);
     t.client = http_client_create(&t.loop, HTTP_HOSTS, &e);
     assert_non_null(t.client);

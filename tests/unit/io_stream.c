@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include "support/loop_owners.h"
 #include "support/tls_peer.h"
 
 enum { HEARD_MAX = 512 * 1024 };
@@ -76,32 +77,6 @@ static const struct stream_user user = {
 
 /* ---- the loop ---- */
 
-static void ready(void *ctx, uint64_t key, uint32_t events)
-{
-    (void)ctx;
-    stream_ready(&pool, key, events);
-}
-
-static bool again(void *ctx)
-{
-    (void)ctx;
-    return stream_pool_again(&pool);
-}
-
-static void timer(void *ctx, struct timer *t)
-{
-    (void)ctx;
-    stream_timer(stream_of_timer(t));
-}
-
-static bool flush(void *ctx)
-{
-    (void)ctx;
-    return stream_pool_flush(&pool);
-}
-
-static const struct loop_owner owner = {ready, again, timer, flush};
-
 static int64_t clock_now(void *ctx)
 {
     (void)ctx;
@@ -154,7 +129,7 @@ static int begin(void **state)
     (void)state;
     now_ms = 1000;
     heard_n = calls = largest = gone_count = drained_count = echo = 0;
-    if (!loop_init(&loop, &owner, NULL, clock_now, NULL, &e))
+    if (!loop_init(&loop, &pool_owner, &pool, clock_now, NULL, &e))
         return -1;
     stream_pool_init(&pool, &loop, 0, sizeof(struct item));
     pool.tls = set_load("one");

@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include "support/loop_owners.h"
+
 enum { LINGER_MS = 2000, BUFFER = 4096 };
 
 static struct loop loop;
@@ -35,28 +37,6 @@ static void on_gone(struct stream *s)
 static const struct stream_user user = {
     .data = on_data, .timer = on_event, .gone = on_gone, .full = on_event, .drained = on_event};
 
-static void ready(void *ctx, uint64_t key, uint32_t events)
-{
-    (void)ctx;
-    stream_ready(&pool, key, events);
-}
-static bool again(void *ctx)
-{
-    (void)ctx;
-    return stream_pool_again(&pool);
-}
-static void timer(void *ctx, struct timer *t)
-{
-    (void)ctx;
-    stream_timer(stream_of_timer(t));
-}
-static bool flush(void *ctx)
-{
-    (void)ctx;
-    return stream_pool_flush(&pool);
-}
-static const struct loop_owner owner = {ready, again, timer, flush};
-
 static int64_t clock_now(void *ctx)
 {
     (void)ctx;
@@ -69,7 +49,7 @@ static int begin(void **state)
     (void)state;
     now_ms = 1000;
     gone_count = 0;
-    if (!loop_init(&loop, &owner, NULL, clock_now, NULL, &e))
+    if (!loop_init(&loop, &pool_owner, &pool, clock_now, NULL, &e))
         return -1;
     stream_pool_init(&pool, &loop, 0, sizeof(struct stream) + 64);
     return 0;

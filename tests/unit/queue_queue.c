@@ -2,6 +2,7 @@
 #include "queue/queue.h"
 
 #include "queue/driver.h"
+#include "support/loop_owners.h"
 #include "support/queue_scripted.h"
 
 #include <setjmp.h>
@@ -15,20 +16,6 @@ static int64_t clock_of(void *ctx)
     (void)ctx;
     return now;
 }
-static void no_event(void *ctx, uint64_t key, uint32_t events)
-{
-    (void)ctx, (void)key, (void)events;
-}
-static bool no_more(void *ctx)
-{
-    (void)ctx;
-    return false;
-}
-static void no_timer(void *ctx, struct timer *t)
-{
-    (void)ctx, (void)t;
-}
-static const struct loop_owner owner = {no_event, no_more, no_timer, no_more};
 
 enum { TAKEN = 64 };
 static struct {
@@ -64,7 +51,7 @@ static void open_with(const struct queue_driver *driver, struct queue_options op
     struct err e = {.kind = ERR_NONE};
     memset(&t, 0, sizeof t);
     now = 1000;
-    assert_true(loop_init(&t.loop, &owner, NULL, clock_of, NULL, &e));
+    assert_true(loop_init(&t.loop, &idle_owner, NULL, clock_of, NULL, &e));
     opt.loop = &t.loop;
     t.queue = driver ? queue_create_with(driver, &opt, &e) : queue_create(&opt, &e);
     assert_non_null(t.queue);

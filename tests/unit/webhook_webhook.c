@@ -9,6 +9,7 @@
 #include "metrics/metrics.h"
 #include "support/app_scripted.h"
 #include "support/http_stub.h"
+#include "support/loop_owners.h"
 #include "support/queue_scripted.h"
 
 #include <setjmp.h>
@@ -34,21 +35,6 @@ static struct {
     const char *hang_path; /* requests to paths that begin so get no answer */
     bool fails_every_third;
 } t;
-
-static void no_event(void *ctx, uint64_t key, uint32_t events)
-{
-    (void)ctx, (void)key, (void)events;
-}
-static bool no_more(void *ctx)
-{
-    (void)ctx;
-    return false;
-}
-static void no_timer(void *ctx, struct timer *x)
-{
-    (void)ctx, (void)x;
-}
-static const struct loop_owner owner = {no_event, no_more, no_timer, no_more};
 
 static int64_t clock_of(void *ctx)
 {
@@ -122,7 +108,7 @@ static void begin(void)
     memset(&t, 0, sizeof t);
     t.wall = wall_base;
     t.rest.status = 200;
-    assert_true(loop_init(&t.loop, &owner, NULL, clock_of, NULL, NULL));
+    assert_true(loop_init(&t.loop, &idle_owner, NULL, clock_of, NULL, NULL));
     http_stub_start(&t.stub, &t.loop, answer, NULL);
 }
 
