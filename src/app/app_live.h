@@ -20,9 +20,10 @@ struct app_live {
     size_t id_n;
     char id[];
 };
+enum { APP_LIVE_BUCKETS = 4096 }; /* of up to 100,000 apps */
 struct app_lives {
     pthread_mutex_t lock;
-    struct app_live *buckets[256];
+    struct app_live *buckets[APP_LIVE_BUCKETS];
     struct app_live *watched[TRACE_APPS]; /* whose traces have a ring (app/trace.c) */
 };
 

@@ -22,7 +22,7 @@ struct app_entry {
 };
 struct app_table {
     struct app_lives *lives;
-    struct app_entry *buckets[64];
+    struct app_entry *buckets[APP_LIVE_BUCKETS];
 };
 
 /* All records of a store at one time, counted. */

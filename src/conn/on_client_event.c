@@ -100,6 +100,21 @@ static bool is_behind(struct conn *c, str channel)
     return false;
 }
 
+/* Only for apps whose webhooks want to hear it: it costs as much as the checks above. */
+static void tell(struct conn *c, const struct client_event *q, const struct message *m)
+{
+    struct worker *w = conn_worker(c);
+    char id[24];
+    struct channel_event e = {.kind = WEBHOOK_CLIENT_EVENT,
+                              .app = m->app,
+                              .channel = q->channel,
+                              .user_id = m->user_id,
+                              .event = q->event,
+                              .data = m->data,
+                              .socket_id = str_of(id, conn_socket_id(c, id))};
+    registry_tell(w->node->registry, &w->loop, c->app, &e);
+}
+
 void on_client_event(struct conn *c, str event, struct json channel, struct json data, str text)
 {
     struct worker *w = conn_worker(c);
@@ -122,18 +137,14 @@ void on_client_event(struct conn *c, str event, struct json channel, struct json
     out->exclude = (struct message_exclude){
         .set = true, .worker = w->index, .slot = c->sub.stream.slot, .number = c->sub.number};
     out->received_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    char id[24];
-    struct channel_event told = {.kind = WEBHOOK_CLIENT_EVENT,
-                                 .app = c->app->app->id,
-                                 .channel = q.channel,
-                                 .user_id = m ? m->user_id : S(""),
-                                 .event = event,
-                                 .data = out->data,
-                                 .socket_id = str_of(id, conn_socket_id(c, id))};
     conn_trace(c, .what = TRACE_CLIENT_EVENT, .channel = q.channel, .name = event,
                .bytes = out->data.n);
-    message_ref(out);
+    bool is_told = c->app->app->webhook_events & WEBHOOK_CLIENT_EVENT;
+    if (is_told)
+        message_ref(out);
     registry_publish(w->node->registry, &w->loop, out);
-    registry_tell(w->node->registry, &w->loop, c->app, &told);
+    if (!is_told)
+        return;
+    tell(c, &q, out);
     message_unref(out);
 }
