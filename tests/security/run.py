@@ -13,10 +13,12 @@ import os
 import random
 import re
 import resource
+import shutil
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -705,9 +707,10 @@ def same_user_reads_nothing():
     """SEC-29: not the memory, not the environment; the metrics about the process still work."""
     if os.getuid() != 0:
         return "needs root to become another user"
-    s = Server(BINARY, env={"SOCKUDO_X": MARK}, before=run_as_other(65534)) if can_be_run_by_others() else None
-    if s is None:
-        return "another user cannot run the server where it lies"
+    folder = tempfile.mkdtemp(prefix="security-")  # where the server lies nobody else may be let in
+    binary = shutil.copy(BINARY, folder)
+    os.chmod(folder, 0o755)
+    s = Server(binary, env={"SOCKUDO_X": MARK}, before=run_as_other(65534))
     try:
         for what in ("environ", "maps", "mem"):
             got = subprocess.run(["cat", "/proc/%d/%s" % (s.pid, what)], capture_output=True, text=True,
@@ -719,12 +722,8 @@ def same_user_reads_nothing():
             expect(value and float(value[0].rpartition(" ")[2]) > 0, "%s: %s" % (name, value))
     finally:
         s.close()
+        shutil.rmtree(folder)
     return None
-
-
-def can_be_run_by_others():
-    got = subprocess.run([BINARY, "--version"], preexec_fn=run_as_other(65534), capture_output=True, check=False)
-    return got.returncode == 0
 
 
 # ---- the system fails ----
