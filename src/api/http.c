@@ -174,6 +174,8 @@ void http_upgrade(struct request *q, const struct upgrade *u)
 
 /* ---- bodies ---- */
 
+/* What has come, not what was declared: else a head alone would hold a share of the budget until
+ * its deadline. */
 static bool body_is_counted(struct http_state *h, int64_t n)
 {
     struct node *node = h->request.worker->node;
@@ -209,10 +211,6 @@ static void body_begin(struct stream *s)
     }
     if (q->head.has_length && q->head.length > max) {
         body_too_large(q);
-    } else if (!body_is_counted(h, q->head.has_length ? (int64_t)q->head.length : 0)) {
-        bodies_too_many(q);
-    }
-    if (q->is_answered) {
         request_end(s);
         return;
     }
@@ -248,9 +246,7 @@ static bool chunk_take(struct stream *s, str data)
     struct http_state *h = state_of(s);
     if (data.n > h->body.max - h->body.n)
         body_too_large(&h->request);
-    else if (!buf_add(&h->body, data))
-        bodies_too_many(&h->request);
-    else if (!body_is_counted(h, (int64_t)data.n))
+    else if (!body_is_counted(h, (int64_t)data.n) || !buf_add(&h->body, data))
         bodies_too_many(&h->request);
     else
         return true;
@@ -293,7 +289,7 @@ static size_t body_step(struct stream *s, char *in, size_t n)
     }
     request_keep(q);
     size_t take = n < h->body_left ? n : h->body_left;
-    if (!buf_add(&h->body, str_of(in, take))) {
+    if (!body_is_counted(h, (int64_t)take) || !buf_add(&h->body, str_of(in, take))) {
         bodies_too_many(q);
         request_end(s);
         return take;

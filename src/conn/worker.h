@@ -33,7 +33,7 @@ struct node {
     struct headless *headless;                          /* api/headless.h; NULL: off */
     struct app_lives lives;
     _Atomic int64_t connections; /* admitted WebSockets */
-    _Atomic int64_t body_bytes;  /* API bodies in receipt (security R8) */
+    _Atomic int64_t body_bytes;  /* received of API bodies not complete (security R8) */
     int64_t bodies_max;          /* of them; 0: HTTP_BODIES_MAX */
     _Atomic bool draining;
     _Atomic bool is_short; /* of memory: no new WebSockets, no publishes (security R10) */
