@@ -54,8 +54,6 @@ static void buckets_grow(struct hooks *h)
     uint32_t n = h->bucket_count ? h->bucket_count * 2 : 4;
     struct hooks_leaver **b = mem_zero(n * sizeof *b);
     for (struct hooks_leaver *l = h->first; l; l = l->next) {
-        if (l->due_ms == 0)
-            continue; /* returned: in no bucket */
         l->chain = b[l->hash & (n - 1)];
         b[l->hash & (n - 1)] = l;
     }
@@ -75,12 +73,13 @@ int64_t hooks_user_left(struct hooks *h, str user_id, int64_t now_ms)
     struct hooks_leaver **bucket = &h->buckets[l->hash & (h->bucket_count - 1)];
     l->chain = *bucket;
     *bucket = l;
+    l->prev = h->last;
     *(h->last ? &h->last->next : &h->first) = l;
     h->last = l;
     return l->due_ms;
 }
 
-static struct hooks_leaver *leaver_take(struct hooks *h, str user_id)
+static struct hooks_leaver **leaver_find(struct hooks *h, str user_id)
 {
     uint64_t hash = hash_bytes(user_id);
     if (h->leaver_count == 0)
@@ -88,49 +87,38 @@ static struct hooks_leaver *leaver_take(struct hooks *h, str user_id)
     struct hooks_leaver **at = &h->buckets[hash & (h->bucket_count - 1)];
     while (*at && !((*at)->hash == hash && str_eq(str_of((*at)->id, (*at)->n), user_id)))
         at = &(*at)->chain;
+    return *at ? at : NULL;
+}
+
+/* Takes the leaver to whom *at points out of his bucket and the list. */
+static struct hooks_leaver *leaver_take(struct hooks *h, struct hooks_leaver **at)
+{
     struct hooks_leaver *l = *at;
-    if (!l)
-        return NULL;
     *at = l->chain;
+    *(l->prev ? &l->prev->next : &h->first) = l->next;
+    *(l->next ? &l->next->prev : &h->last) = l->prev;
     h->leaver_count--;
     return l;
 }
 
-/* The list is in the order of time, and who returns is mostly among the last. Marked with due 0
- * he stays in it until his turn comes. */
 bool hooks_user_came(struct hooks *h, str user_id)
 {
-    struct hooks_leaver *l = leaver_take(h, user_id);
-    if (!l)
+    struct hooks_leaver **at = leaver_find(h, user_id);
+    if (!at)
         return true;
-    l->due_ms = 0;
+    free(leaver_take(h, at));
     return false;
-}
-
-static struct hooks_leaver *list_shift(struct hooks *h)
-{
-    struct hooks_leaver *l = h->first;
-    h->first = l->next;
-    if (!h->first)
-        h->last = NULL;
-    return l;
 }
 
 struct hooks_leaver *hooks_user_gone(struct hooks *h, int64_t now_ms)
 {
-    while (h->first && h->first->due_ms <= now_ms) {
-        struct hooks_leaver *l = list_shift(h);
-        if (l->due_ms) {
-            struct hooks_leaver **at = &h->buckets[l->hash & (h->bucket_count - 1)];
-            while (*at != l)
-                at = &(*at)->chain;
-            *at = l->chain;
-            h->leaver_count--;
-            return l;
-        }
-        free(l); /* he returned */
-    }
-    return NULL;
+    struct hooks_leaver *l = h->first;
+    if (!l || l->due_ms > now_ms)
+        return NULL;
+    struct hooks_leaver **at = &h->buckets[l->hash & (h->bucket_count - 1)];
+    while (*at != l)
+        at = &(*at)->chain;
+    return leaver_take(h, at);
 }
 
 /* ---- counts ---- */
@@ -158,4 +146,28 @@ bool hooks_count_is_due(struct hooks *h, int64_t now_ms)
         return false;
     h->count_due_ms = 0;
     return true;
+}
+
+/* ---- deadlines ---- */
+
+bool hooks_look(struct hooks *h, int64_t due_ms)
+{
+    if (h->look_ms && h->look_ms <= due_ms)
+        return false;
+    h->look_ms = due_ms;
+    return true;
+}
+
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms == 0 || (b_ms && b_ms < a_ms) ? b_ms : a_ms;
+}
+
+int64_t hooks_looked(struct hooks *h, int64_t now_ms)
+{
+    if (h->look_ms > now_ms)
+        return 0; /* it is set already */
+    int64_t leaver_ms = h->first ? h->first->due_ms : 0;
+    h->look_ms = earlier(earlier(h->count_due_ms, h->vacate_ms), leaver_ms);
+    return h->look_ms;
 }

@@ -15,7 +15,7 @@
 enum { HOOKS_GRACE_MS = 3000, HOOKS_COUNT_SLOW_ABOVE = 100, HOOKS_COUNT_SLOW_MS = 5000 };
 
 struct hooks_leaver { /* a user who has left but is not yet removed */
-    struct hooks_leaver *next, *chain;
+    struct hooks_leaver *next, *prev, *chain;
     int64_t due_ms;
     uint64_t hash;
     uint32_t n;
@@ -27,7 +27,8 @@ struct hooks {
     uint32_t counted;     /* subscription_count last told */
     int64_t counted_ms;   /* when; 0: never */
     int64_t count_due_ms; /* a deadline is set for the next; 0: none */
-    int64_t vacate_ms;    /* empty since; to be told then; 0: not empty */
+    int64_t vacate_ms;    /* when its end is to be told; 0: not empty */
+    int64_t look_ms;      /* the record is looked at then; 0: no deadline is set */
     struct hooks_leaver *first, *last; /* in the order of their deadlines */
     struct hooks_leaver **buckets;
     uint32_t bucket_count, leaver_count;
@@ -56,5 +57,11 @@ struct hooks_leaver *hooks_user_gone(struct hooks *h, int64_t now_ms);
 int64_t hooks_count(struct hooks *h, uint32_t count, int64_t now_ms);
 /* True, once: the deadline has passed, ask hooks_count again. */
 bool hooks_count_is_due(struct hooks *h, int64_t now_ms);
+
+/* Something is due at due_ms. True: set a deadline, there is none as early; so who comes and goes
+ * a thousand times costs one. */
+bool hooks_look(struct hooks *h, int64_t due_ms);
+/* A deadline has passed and all was asked: when the next must be set, 0: none. */
+int64_t hooks_looked(struct hooks *h, int64_t now_ms);
 
 #endif

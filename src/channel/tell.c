@@ -38,6 +38,12 @@ static bool has_hooks(struct registry *r, struct record *rec, const struct app_e
     return rec->hooks != NULL;
 }
 
+static void look_by(struct registry *r, struct record *rec, int64_t due_ms)
+{
+    if (hooks_look(rec->hooks, due_ms))
+        record_look_later(r, rec, due_ms);
+}
+
 static void tell_look_count(struct registry *r, struct loop *from, struct record *rec,
                             int64_t now_ms)
 {
@@ -48,7 +54,7 @@ static void tell_look_count(struct registry *r, struct loop *from, struct record
     if (due_ms == 0)
         tell(r, from, rec, WEBHOOK_SUBSCRIPTION_COUNT, S(""));
     else if (due_ms > 0)
-        record_look_later(r, rec, due_ms);
+        look_by(r, rec, due_ms);
 }
 
 void tell_joined(struct registry *r, struct loop *from, struct record *rec, const struct join *j,
@@ -70,7 +76,7 @@ void tell_member_left(struct registry *r, struct record *rec, const struct membe
                       int64_t now_ms)
 {
     if (rec->hooks && m->is_told)
-        record_look_later(r, rec, hooks_user_left(rec->hooks, m->user_id, now_ms));
+        look_by(r, rec, hooks_user_left(rec->hooks, m->user_id, now_ms));
 }
 
 /* A member on lease is told of as removed before his channel as vacated. */
@@ -79,7 +85,7 @@ static void tell_look_empty(struct registry *r, struct record *rec, int64_t now_
     bool is_empty = rec->subscriptions == 0 && (!rec->presence || rec->presence->count == 0);
     int64_t due_ms = is_empty ? hooks_empty(rec->hooks, now_ms) : 0;
     if (due_ms)
-        record_look_later(r, rec, due_ms);
+        look_by(r, rec, due_ms);
 }
 
 void tell_left(struct registry *r, struct loop *from, struct record *rec, const struct leave *l)
@@ -100,6 +106,9 @@ static void tell_run(struct registry *r, struct record *rec, int64_t now_ms)
         tell_look_count(r, NULL, rec, now_ms);
     if (rec->subscriptions == 0 && hooks_vacate(h, now_ms))
         tell(r, NULL, rec, WEBHOOK_CHANNEL_VACATED, S(""));
+    int64_t next_ms = hooks_looked(h, now_ms);
+    if (next_ms)
+        record_look_later(r, rec, next_ms);
 }
 
 /* ---- deadlines ---- */
