@@ -19,7 +19,8 @@ struct channel_event {
     str socket_id; /* client_event */
     uint32_t count; /* subscription_count */
 };
-/* from: the loop of the caller, NULL outside. */
-typedef void channel_tell_fn(void *ctx, struct loop *from, const struct channel_event *e);
+/* from: the loop of the caller, NULL outside. False: too much waits already, it was not taken, and
+ * the caller tells it again or counts it as dropped. */
+typedef bool channel_tell_fn(void *ctx, struct loop *from, const struct channel_event *e);
 
 #endif

@@ -21,7 +21,7 @@ void hooks_destroy(struct hooks *h)
 
 bool hooks_are_idle(const struct hooks *h)
 {
-    return !h->occupied && h->leaver_count == 0;
+    return !h->occupied && h->leaver_count == 0 && h->count_due_ms == 0;
 }
 
 bool hooks_begin(struct hooks *h)
@@ -32,6 +32,11 @@ bool hooks_begin(struct hooks *h)
     return is_news;
 }
 
+void hooks_begin_failed(struct hooks *h)
+{
+    h->occupied = false;
+}
+
 int64_t hooks_empty(struct hooks *h, int64_t now_ms)
 {
     h->vacate_ms = h->occupied ? now_ms + HOOKS_GRACE_MS : 0;
@@ -40,7 +45,7 @@ int64_t hooks_empty(struct hooks *h, int64_t now_ms)
 
 bool hooks_vacate(struct hooks *h, int64_t now_ms)
 {
-    if (h->vacate_ms == 0 || h->vacate_ms > now_ms)
+    if (h->vacate_ms == 0 || h->vacate_ms > now_ms || h->leaver_count > 0)
         return false;
     h->vacate_ms = 0;
     h->occupied = false;
@@ -137,6 +142,13 @@ int64_t hooks_count(struct hooks *h, uint32_t count, int64_t now_ms)
     h->counted = count;
     h->counted_ms = now_ms;
     return 0;
+}
+
+int64_t hooks_count_failed(struct hooks *h, uint32_t before, int64_t now_ms)
+{
+    h->counted = before;
+    h->count_due_ms = now_ms + HOOKS_COUNT_SLOW_MS;
+    return h->count_due_ms;
 }
 
 /* A count of 100 or less is told at once, and moves counted_ms, while the deadline stays. */

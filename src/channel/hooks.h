@@ -36,15 +36,17 @@ struct hooks {
 
 struct hooks *hooks_create(void);
 void hooks_destroy(struct hooks *h);
-/* Nothing is announced that would have to be taken back: the record may go. */
+/* Nothing is announced that would have to be taken back, nothing to be told: the record may go. */
 bool hooks_are_idle(const struct hooks *h);
 
 /* A subscription has begun. True: channel_occupied is to be told. */
 bool hooks_begin(struct hooks *h);
 /* The last one has ended: when channel_vacated is due, or 0 if nobody was told of the channel. */
 int64_t hooks_empty(struct hooks *h, int64_t now_ms);
-/* True, once: channel_vacated is to be told. */
+/* True, once: channel_vacated is to be told; after those who left. */
 bool hooks_vacate(struct hooks *h, int64_t now_ms);
+/* channel_occupied could not be told: the next subscription tells it. */
+void hooks_begin_failed(struct hooks *h);
 
 /* A user came with his first subscription. True: member_added is to be told. */
 bool hooks_user_came(struct hooks *h, str user_id);
@@ -55,6 +57,8 @@ struct hooks_leaver *hooks_user_gone(struct hooks *h, int64_t now_ms);
 
 /* The count is now `count`. 0: tell it; -1: it was told already; else a deadline to look again. */
 int64_t hooks_count(struct hooks *h, uint32_t count, int64_t now_ms);
+/* It could not be told; `before` was told last. Gives when to look again. */
+int64_t hooks_count_failed(struct hooks *h, uint32_t before, int64_t now_ms);
 /* True, once: the deadline has passed, ask hooks_count again. */
 bool hooks_count_is_due(struct hooks *h, int64_t now_ms);
 

@@ -4,16 +4,24 @@
 
 #include <stdlib.h>
 
+#include "metrics/metrics.h"
+
 static const int64_t END_MS = INT64_MAX / 2; /* the time of the last tick: sums stay in range */
+
+static void count_dropped(void)
+{
+    METRICS_NODE(webhook_events_dropped[label_drop_reason_BUFFER_FULL], 1);
+}
 
 void registry_tell(struct registry *r, struct loop *from, const struct app_entry *app,
                    const struct channel_event *e)
 {
-    if (r->tell && app && (app->app->webhook_events & e->kind))
-        r->tell(r->tell_ctx, from, e);
+    if (r->tell && app && (app->app->webhook_events & e->kind) && !r->tell(r->tell_ctx, from, e))
+        count_dropped();
 }
 
-static void tell(struct registry *r, struct loop *from, const struct record *rec,
+/* False: not taken. */
+static bool tell(struct registry *r, struct loop *from, const struct record *rec,
                  enum app_webhook_event kind, str user_id)
 {
     struct channel_event e = {.kind = kind,
@@ -21,8 +29,7 @@ static void tell(struct registry *r, struct loop *from, const struct record *rec
                               .channel = record_name(rec),
                               .user_id = user_id,
                               .count = rec->subscriptions};
-    if (rec->hooks->wanted & kind)
-        r->tell(r->tell_ctx, from, &e);
+    return !(rec->hooks->wanted & kind) || r->tell(r->tell_ctx, from, &e);
 }
 
 /* Source: webhooks.md §1: nothing of #server-to-user-* and [meta]*. */
@@ -50,11 +57,22 @@ static void tell_look_count(struct registry *r, struct loop *from, struct record
     struct hooks *h = rec->hooks;
     if (rec->kind.base == CHANNEL_PRESENCE || !(h->wanted & WEBHOOK_SUBSCRIPTION_COUNT))
         return;
+    uint32_t before = h->counted;
     int64_t due_ms = hooks_count(h, rec->subscriptions, now_ms);
-    if (due_ms == 0)
-        tell(r, from, rec, WEBHOOK_SUBSCRIPTION_COUNT, S(""));
-    else if (due_ms > 0)
+    if (due_ms == 0 && !tell(r, from, rec, WEBHOOK_SUBSCRIPTION_COUNT, S("")))
+        due_ms = hooks_count_failed(h, before, now_ms);
+    if (due_ms > 0)
         look_by(r, rec, due_ms);
+}
+
+/* False: nobody knows of the channel, so nothing else of it is told either. */
+static bool tell_began(struct registry *r, struct loop *from, struct record *rec)
+{
+    if (!hooks_begin(rec->hooks) || tell(r, from, rec, WEBHOOK_CHANNEL_OCCUPIED, S("")))
+        return true;
+    hooks_begin_failed(rec->hooks);
+    count_dropped();
+    return false;
 }
 
 void tell_joined(struct registry *r, struct loop *from, struct record *rec, const struct join *j,
@@ -62,13 +80,13 @@ void tell_joined(struct registry *r, struct loop *from, struct record *rec, cons
 {
     if (!has_hooks(r, rec, j->app))
         return;
-    if (hooks_begin(rec->hooks))
-        tell(r, from, rec, WEBHOOK_CHANNEL_OCCUPIED, S(""));
-    if (newcomer) {
-        newcomer->is_told = true;
-        if (hooks_user_came(rec->hooks, j->user_id))
-            tell(r, from, rec, WEBHOOK_MEMBER_ADDED, j->user_id);
-    }
+    if (!tell_began(r, from, rec))
+        return;
+    if (newcomer)
+        newcomer->is_told = !hooks_user_came(rec->hooks, j->user_id) ||
+                            tell(r, from, rec, WEBHOOK_MEMBER_ADDED, j->user_id);
+    if (newcomer && !newcomer->is_told)
+        count_dropped();
     tell_look_count(r, from, rec, j->now_ms);
 }
 
@@ -96,16 +114,30 @@ void tell_left(struct registry *r, struct loop *from, struct record *rec, const 
     tell_look_count(r, from, rec, l->now_ms);
 }
 
-/* The grace is over: who has not returned is gone; members before their channel (§1.2). */
+/* Who has not returned is gone. Refused, it waits another grace. */
+static void tell_gone(struct registry *r, struct record *rec, int64_t now_ms)
+{
+    bool is_taken = true;
+    for (struct hooks_leaver *l; is_taken && (l = hooks_user_gone(rec->hooks, now_ms)); free(l)) {
+        str user_id = str_of(l->id, l->n);
+        is_taken = tell(r, NULL, rec, WEBHOOK_MEMBER_REMOVED, user_id);
+        if (!is_taken)
+            hooks_user_left(rec->hooks, user_id, now_ms);
+    }
+}
+
+/* The grace is over; members before their channel (§1.2). */
 static void tell_run(struct registry *r, struct record *rec, int64_t now_ms)
 {
     struct hooks *h = rec->hooks;
-    for (struct hooks_leaver *l; (l = hooks_user_gone(h, now_ms)) != NULL; free(l))
-        tell(r, NULL, rec, WEBHOOK_MEMBER_REMOVED, str_of(l->id, l->n));
+    tell_gone(r, rec, now_ms);
     if (hooks_count_is_due(h, now_ms))
         tell_look_count(r, NULL, rec, now_ms);
-    if (rec->subscriptions == 0 && hooks_vacate(h, now_ms))
-        tell(r, NULL, rec, WEBHOOK_CHANNEL_VACATED, S(""));
+    if (rec->subscriptions == 0 && hooks_vacate(h, now_ms) &&
+        !tell(r, NULL, rec, WEBHOOK_CHANNEL_VACATED, S(""))) {
+        hooks_begin(h);
+        hooks_empty(h, now_ms);
+    }
     int64_t next_ms = hooks_looked(h, now_ms);
     if (next_ms)
         record_look_later(r, rec, next_ms);

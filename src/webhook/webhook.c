@@ -150,15 +150,13 @@ static str pack(char **at, str s)
     return str_of(p, s.n);
 }
 
-void webhook_tell(void *ctx, struct loop *from, const struct channel_event *e)
+bool webhook_tell(void *ctx, struct loop *from, const struct channel_event *e)
 {
     struct webhooks *w = ctx;
     if (queue_caps(w->queue) & QUEUE_NOWHERE)
-        return;
-    if (mailbox_is_full(&w->loop->mailbox)) {
-        METRICS_NODE(webhook_events_dropped[label_drop_reason_BUFFER_FULL], 1);
-        return;
-    }
+        return true;
+    if (mailbox_is_full(&w->loop->mailbox))
+        return false;
     size_t n = e->app.n + e->channel.n + e->user_id.n + e->event.n + e->data.n + e->socket_id.n;
     struct told *t = mem_alloc(sizeof *t + n);
     char *at = t->bytes;
@@ -175,6 +173,7 @@ void webhook_tell(void *ctx, struct loop *from, const struct channel_event *e)
                        .socket_id = pack(&at, e->socket_id)};
     atomic_fetch_add_explicit(&w->inbox->refs, 1, memory_order_relaxed);
     loop_post(from, w->loop, &t->mail);
+    return true;
 }
 
 /* ---- start and end ---- */

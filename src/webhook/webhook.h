@@ -44,8 +44,9 @@ void webhooks_configure(struct webhooks *w, const struct webhook_options *opt);
 /* NULL is fine. Before the loop and the queue go; what nobody delivered is counted as lost. */
 void webhooks_destroy(struct webhooks **w);
 
-/* A channel_tell_fn; ctx is the struct webhooks. Copies and posts. */
-void webhook_tell(void *ctx, struct loop *from, const struct channel_event *e);
+/* A channel_tell_fn; ctx is the struct webhooks. Copies and posts; refuses while the
+ * loop's mailbox is full. */
+bool webhook_tell(void *ctx, struct loop *from, const struct channel_event *e);
 
 /* The end: what is collected goes into the queue at once, what is queued in memory is delivered.
  * True when nothing is left; asked again by the service until the grace period is over. */

@@ -291,6 +291,26 @@ static void hook6_keeps_text_readable(void **state)
     finish();
 }
 
+/* A full mailbox refuses, and says so to who could tell it again. */
+static void full_mailbox_refuses(void **state)
+{
+    (void)state;
+    begin();
+    struct app *a = add_app("full");
+    add_hook(a, "/", 0x7f);
+    run(defaults);
+    struct channel_event e = {.kind = WEBHOOK_CHANNEL_VACATED, .app = a->id, .channel = S("c")};
+    atomic_fetch_add(&t.loop.mailbox.count, MAILBOX_SOFT_COUNT);
+    assert_false(webhook_tell(t.webhooks, NULL, &e));
+    atomic_fetch_sub(&t.loop.mailbox.count, MAILBOX_SOFT_COUNT);
+    assert_true(webhook_tell(t.webhooks, NULL, &e));
+    turns(1);
+    jump(60);
+    wait_requests(1);
+    wait_idle();
+    finish();
+}
+
 /* HOOK-4, HOOK-9 */
 static void hook4_hook9_headers_and_urls(void **state)
 {
@@ -1100,6 +1120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hook1_worked_examples),
         cmocka_unit_test(hook6_keeps_text_readable),
+        cmocka_unit_test(full_mailbox_refuses),
         cmocka_unit_test(hook4_hook9_headers_and_urls),
         cmocka_unit_test(hook11_redirects),
         cmocka_unit_test(hook12_endless_answers),
