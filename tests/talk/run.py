@@ -107,6 +107,17 @@ def merge(base, change):
     return out
 
 
+def changed(config, change):
+    """The configuration with a change; {"$apps": {ID: {...}}} changes apps."""
+    apps = change.pop("$apps", {})
+    out = merge(config, change)
+    if apps:
+        array = out["app_manager"]["array"]
+        array = dict(array, apps=[merge(a, apps.get(a["id"], {})) for a in array["apps"]])
+        out["app_manager"] = dict(out["app_manager"], array=array)
+    return out
+
+
 def hex_hmac(secret, text):
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogateescape")
@@ -339,11 +350,8 @@ class Talk:
         is_unix = change.pop("$unix", False)
         is_tls = change.pop("$tls", Talk.all_tls and not is_unix)
         will_start = change.pop("$starts", True)
-        for app_id, app_change in change.pop("$apps", {}).items():
-            apps = config["app_manager"]["array"]["apps"]
-            config["app_manager"]["array"]["apps"] = [
-                merge(a, app_change) if a["id"] == app_id else a for a in apps]
-        self.server = Server(self.binary, merge(config, change), env, is_unread, is_tls, is_unix)
+        config = changed(config, change)
+        self.server = Server(self.binary, config, env, is_unread, is_tls, is_unix)
         if will_start:
             self.server.wait_ready()
 
@@ -495,7 +503,7 @@ class Talk:
 
     def do_reload(self, rest, more):
         """reload JSON: changes the configuration file, then SIGHUP"""
-        self.server.configure(merge(self.server.config, json.loads(" ".join([rest] + more))))
+        self.server.configure(changed(self.server.config, json.loads(" ".join([rest] + more))))
         self.server.process.send_signal(signal.SIGHUP)
 
     def do_exit(self, rest, _more):
