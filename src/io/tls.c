@@ -4,18 +4,17 @@
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "io/tls_ticket.h"
 
-enum { NAME_BYTES = 256, TICKET_KEY_BYTES = 128 };
+enum { NAME_BYTES = 256 };
 
 struct tls_name {
     char *text; /* lower case, without the last dot; a wildcard begins with "*." */
@@ -282,29 +281,6 @@ bool tls_files_changed(const struct tls_options *o, uint64_t *seen)
 
 /* ---- contexts ---- */
 
-/* Tickets of every set, before and after a reload, can be read by every other one. */
-static struct {
-    pthread_once_t once;
-    unsigned char bytes[TICKET_KEY_BYTES];
-} ticket_keys = {.once = PTHREAD_ONCE_INIT};
-
-static void ticket_keys_make(void)
-{
-    CHECK(RAND_priv_bytes(ticket_keys.bytes, sizeof ticket_keys.bytes) == 1);
-}
-
-static void tickets_setup(SSL_CTX *ctx)
-{
-    static const unsigned char realm[] = "sockudo";
-    long n = SSL_CTX_get_tlsext_ticket_keys(ctx, NULL, 0);
-    CHECK(n > 0 && n <= TICKET_KEY_BYTES);
-    pthread_once(&ticket_keys.once, ticket_keys_make);
-    SSL_CTX_set_tlsext_ticket_keys(ctx, ticket_keys.bytes, n);
-    SSL_CTX_set_session_id_context(ctx, realm, sizeof realm - 1);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_num_tickets(ctx, 1); /* a client has one connection, not six */
-}
-
 static int alpn_choose(SSL *ssl, const unsigned char **out, unsigned char *out_n,
                        const unsigned char *in, unsigned in_n, void *ctx)
 {
@@ -369,7 +345,7 @@ static SSL_CTX *context_create(struct tls_set *t, bool ktls)
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     CHECK(ctx);
     rules_setup(ctx, ktls);
-    tickets_setup(ctx);
+    tls_tickets_setup(ctx);
     SSL_CTX_set_alpn_select_cb(ctx, alpn_choose, NULL);
     SSL_CTX_set_tlsext_servername_callback(ctx, name_asked);
     SSL_CTX_set_tlsext_servername_arg(ctx, t);

@@ -4,7 +4,7 @@
  * files and block (start, service thread). tls_session: the thread of its socket, never blocks
  * Rules    TLS 1.2 and 1.3; in 1.2 ECDHE with AES-GCM or ChaCha20 only; ALPN http/1.1; no
  *          renegotiation, no early data, no client certificates. Sessions are resumed by tickets
- *          whose keys live as long as the process, nothing is cached here
+ *          (io/tls_ticket.h), nothing is cached here
  * Source   design §5; security.md R19, I13; dependencies.md P5
  */
 #ifndef IO_TLS_H

@@ -1,6 +1,8 @@
 /* unit/io_tls - sets of certificates: what is refused with which sentence, who gets which. */
 #include "io/tls.h"
 
+#include "io/tls_ticket.h"
+
 #include <fcntl.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -314,6 +316,29 @@ static void tickets_outlive_a_reload(void **state)
     }
 }
 
+/* R19: a ticket of the key before is taken, an older one means a full handshake. */
+static void ticket_keys_change(void **state)
+{
+    (void)state;
+    struct tls_set *t = load_several();
+    for (int i = 0; i < 6; i++) {
+        struct tls_peer_options o = {.name = "b.example",
+                                     .max_version = i < 3 ? TLS1_2_VERSION : TLS1_3_VERSION};
+        int changes = i % 3;
+        assert_true(connect_as(t, &o));
+        assert_false(tls_peer_was_resumed(peer));
+        hear_tickets();
+        tls_peer_keep_session(peer);
+        disconnect();
+        for (int k = 0; k < changes; k++)
+            tls_tickets_rotate();
+        assert_true(connect_as(t, &o));
+        assert_int_equal(tls_peer_was_resumed(peer), changes < 2);
+        disconnect();
+    }
+    tls_set_unref(&t);
+}
+
 static enum tls_step server_reads(char *out, size_t n, size_t *got)
 {
     move();
@@ -413,6 +438,7 @@ int main(void)
         cmocka_unit_test(old_versions_are_refused),
         cmocka_unit_test(only_http_1_1_is_spoken),
         cmocka_unit_test(tickets_outlive_a_reload),
+        cmocka_unit_test(ticket_keys_change),
         cmocka_unit_test(renegotiation_is_refused),
         cmocka_unit_test(key_updates_are_bounded),
         cmocka_unit_test(farewells_are_said),
