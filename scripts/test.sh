@@ -1,7 +1,8 @@
 #!/bin/sh
-# scripts/test.sh - everything: builds, unit and talk tests under ASan and UBSan, real clients,
-# webhooks, metrics, the examples and the status page in a browser, proxies in front, Autobahn if it is
-# there, fuzz smoke, lint, docs, and what the checklists still miss.
+# scripts/test.sh - everything: builds, unit and talk tests under ASan and UBSan, start, reload and
+# drain, real clients, webhooks, metrics, Autobahn, the examples and the status page in a browser,
+# proxies in front, attacks, the Debian package, fuzz smoke, lint, docs, and what the checklists still
+# miss.
 set -u
 cd "$(dirname "$0")/.."
 scripts/install.sh test || exit 1
@@ -53,11 +54,7 @@ step "clients" tests/clients/run.sh build/sockudo
 step "webhooks" tests/webhooks/run.py build/sockudo
 step "metrics" tests/metrics/run.py build-asan/sockudo
 step "monitoring" tests/metrics/monitoring.py
-if [ -x tests/autobahn.sh ] && [ -x build-asan/tests/ws_echo ]; then
-    step "autobahn" tests/autobahn.sh build-asan/tests/ws_echo build-asan/autobahn
-else
-    skip "autobahn" "tests/autobahn.sh is not there"
-fi
+step "autobahn" tests/autobahn.sh build-asan/tests/ws_echo build-asan/autobahn
 if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then
     step "examples" tests/examples/run.sh build/sockudo
 else
