@@ -833,6 +833,7 @@ def webhooks(s):
     need(got.get("webhook_events_total", app_id="main", event="client_event") == 4, "events")
     need(got.get("webhook_request_duration_ms_count", target="http") == 6, "durations")
     need(got.get("webhook_events_dropped_total") == 0, "nothing is lost")
+    s.wait(2, "queue_depth", state="dead")  # what is given up can be seen
     hooks.statuses += [503] * 10
     say(c, "client-a", {"n": 4}, channel="private-x")
     s.wait(3, "webhook_requests_total", outcome="retry")

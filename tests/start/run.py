@@ -6,6 +6,7 @@ Every case has a folder of its own as working directory and an empty environment
 import json
 import os
 import re
+import resource
 import select
 import shutil
 import signal
@@ -183,6 +184,19 @@ def port_in_use(f):
         port = taken.getsockname()[1]
         status, text = f.run(HOST="127.0.0.1", PORT=str(port), **QUIET)
     expect((status, text), status != 0 and "127.0.0.1:%d" % port in text, "port in use")
+
+
+@case
+def descriptors(f):
+    """The soft limit goes up to the hard one, and the log says so."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+    try:
+        text = f.listen(HOST="127.0.0.1", PORT=str(free_port()), **QUIET)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    now = resource.prlimit(f.processes[-1].pid, resource.RLIMIT_NOFILE)
+    expect((now, hard, text), now == (hard, hard) and "up to %d descriptors" % hard in text, "descriptors")
 
 
 @case
