@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 WAIT = 30
 CASES = []
@@ -197,6 +198,19 @@ def descriptors(f):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     now = resource.prlimit(f.processes[-1].pid, resource.RLIMIT_NOFILE)
     expect((now, hard, text), now == (hard, hard) and "up to %d descriptors" % hard in text, "descriptors")
+
+
+@case
+def usage_of_the_machine(f):
+    """HTTP-65: in bytes."""
+    port = free_port()
+    f.listen(HOST="127.0.0.1", PORT=str(port), **QUIET)
+    with urllib.request.urlopen("http://127.0.0.1:%d/usage" % port, timeout=WAIT) as answer:
+        memory = json.load(answer)["memory"]
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    expect((memory, total), abs(memory["total"] - total) <= total / 100, "total")
+    expect(memory, memory["used"] + memory["free"] == memory["total"], "sum")
+    expect(memory, abs(memory["percent"] - 100 * memory["used"] / memory["total"]) < 0.01, "percent")
 
 
 @case
