@@ -366,7 +366,7 @@ static bool deferred(struct conn *c, enum inbound in, str text)
 {
     if (pending_is_clear(c) || in == IN_PONG || in == IN_OTHER || in == IN_SUBSCRIBE)
         return false;
-    pending_defer(c, text, in == IN_SIGNIN);
+    pending_defer(c, text);
     return true;
 }
 
@@ -559,12 +559,12 @@ static void extra_free(struct conn *c)
     c->extra = NULL;
 }
 
-bool conn_may_repeat(struct conn *c, str text, bool is_signin)
+bool conn_may_repeat(struct conn *c, str text)
 {
     int64_t now = conn_worker(c)->loop.now_ms;
     struct conn_extra *x = conn_extra(c);
     if (x->repeated_ms && now - x->repeated_ms < CONN_REPEAT_MS) {
-        pending_defer(c, text, is_signin);
+        pending_defer(c, text);
         conn_block(c, x->repeated_ms + CONN_REPEAT_MS - now);
         return false;
     }
@@ -617,7 +617,8 @@ static void conn_timer(struct stream *s)
         c->active_ms = now; /* we are not reading: the silence is ours */
     if (!c->app->app->enable_user_authentication)
         c->authorize_by_ms = 0; /* a newer record of the app asks for nothing */
-    if (c->authorize_by_ms && now >= c->authorize_by_ms) {
+    int64_t authorize_due = pending_will_authorize(c) ? 0 : c->authorize_by_ms;
+    if (authorize_due && now >= authorize_due) {
         refuse(c, WIRE_AUTH_TIMEOUT);
         return;
     }
@@ -633,7 +634,7 @@ static void conn_timer(struct stream *s)
         probe(c);
     int64_t due = c->pinged_ms ? c->pinged_ms + CONN_PONG_TIMEOUT_MS : c->active_ms + idle;
     due = earlier(due, step_due);
-    due = earlier(due, c->authorize_by_ms);
+    due = earlier(due, authorize_due);
     due = earlier(due, c->message_ms ? c->message_ms + CONN_MESSAGE_TIMEOUT_MS : 0);
     stream_deadline(s, due);
 }

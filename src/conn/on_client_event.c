@@ -123,7 +123,7 @@ void on_client_event(struct conn *c, str event, struct json channel, struct json
     if (!json_text(c, data, &q.text) && data.type != JSON_NONE)
         q.text = data.raw;
     if (q.has_channel && is_behind(c, q.channel)) {
-        pending_defer(c, text, false);
+        pending_defer(c, text);
         conn_block(c, CONN_BLOCKED_MS);
         return;
     }

@@ -218,36 +218,17 @@ void subscribe_answer_again(struct conn *c, struct step *s)
 
 /* ---- starting ---- */
 
-/* The step of a late answer, if it still waits for it. */
-static struct step *waiting_step(struct handle asker, enum step_wait wait, struct conn **c)
-{
-    struct stream *stream = node_find(asker);
-    if (!stream || stream->user != &conn_stream_user || !conn_of(stream)->is_open)
-        return NULL;
-    *c = conn_of(stream);
-    struct step *s = pending_find(*c, asker.tag);
-    return s && s->wait == wait ? s : NULL;
-}
-
-static void wait_for(struct conn *c, struct step *s, enum step_wait wait, int64_t ms)
-{
-    s->wait = wait;
-    s->wait_until_ms = ms ? conn_worker(c)->loop.now_ms + ms : 0;
-    if (ms && conn_stream(c)->timer.due_ms > s->wait_until_ms)
-        stream_deadline(conn_stream(c), s->wait_until_ms);
-}
-
 /* The cache answered, perhaps too late for anybody. */
 static void fetched(struct handle asker, const struct cache_answer *a)
 {
     struct conn *c;
-    struct step *s = waiting_step(asker, WAIT_CACHE, &c);
+    struct step *s = pending_asked(asker, WAIT_CACHE, &c);
     if (!s)
         return;
     s->fetched = a->err.kind != ERR_NONE ? FETCH_FAILED : a->found ? FETCHED : FETCHED_NOTHING;
     if (s->fetched == FETCHED)
         s->cached = arena_str(&s->memory, a->value);
-    wait_for(c, s, WAIT_NOTHING, 0);
+    pending_wait(c, s, WAIT_NOTHING, 0);
     if (s->kind == STEP_AGAIN)
         subscribe_look_again(c, s);
     pending_settle(c);
@@ -263,9 +244,9 @@ static void marker_read(void *owner, struct mail *m)
     struct marker *marker = (struct marker *)m;
     (void)owner;
     struct conn *c;
-    struct step *s = waiting_step(marker->asker, WAIT_MARKER, &c);
+    struct step *s = pending_asked(marker->asker, WAIT_MARKER, &c);
     if (s) {
-        wait_for(c, s, WAIT_NOTHING, 0);
+        pending_wait(c, s, WAIT_NOTHING, 0);
         pending_settle(c);
     }
     free(marker);
@@ -279,7 +260,7 @@ void subscribe_look_again(struct conn *c, struct step *s)
     m->mail.run = marker_read;
     m->asker = stream_handle(conn_stream(c));
     m->asker.tag = s->id;
-    wait_for(c, s, WAIT_MARKER, 0);
+    pending_wait(c, s, WAIT_MARKER, 0);
     registry_look_again(w->node->registry, w->index, s->channel, &s->snapshot, &s->memory, &cached,
                         &m->mail);
     if (cached.err.kind != ERR_NONE) {
@@ -299,7 +280,7 @@ static void fetch(struct conn *c, struct step *s)
     struct handle asker = stream_handle(conn_stream(c));
     asker.tag = s->id;
     s->is_held = true;
-    wait_for(c, s, WAIT_CACHE, STEP_CACHE_MS);
+    pending_wait(c, s, WAIT_CACHE, STEP_CACHE_MS);
     local_channel_hold(s->channel, &s->hold, s->reserved_seq);
     buf_init(&key, SIZE_MAX); /* the cache refuses a key that is too long */
     registry_cache_key(&key, c->app->app->id, s->channel_name);
@@ -329,7 +310,7 @@ static void start_again(struct conn *c, const struct request *q, struct local_ch
 /* The topic is subscribed, or the adapter is away: the cached event is next, then the answer. */
 static void go_on_confirmed(struct conn *c, struct step *s)
 {
-    wait_for(c, s, WAIT_NOTHING, 0);
+    pending_wait(c, s, WAIT_NOTHING, 0);
     if (cache_is_slow(c, channel_kind(s->channel_name)))
         fetch(c, s);
 }
@@ -337,7 +318,7 @@ static void go_on_confirmed(struct conn *c, struct step *s)
 static void confirmed(struct handle asker, bool is_confirmed)
 {
     struct conn *c;
-    struct step *s = waiting_step(asker, WAIT_ADAPTER, &c);
+    struct step *s = pending_asked(asker, WAIT_ADAPTER, &c);
     (void)is_confirmed; /* without the others it goes on alone (design §7) */
     if (!s)
         return;
@@ -347,14 +328,12 @@ static void confirmed(struct handle asker, bool is_confirmed)
 
 void subscribe_go_on(struct conn *c, struct step *s)
 {
-    log_limited(LOG_WARN, "conn", "the %s did not answer a subscribe in time, going on without it",
-                s->wait == WAIT_ADAPTER ? "adapter" : "cache");
     if (s->wait == WAIT_ADAPTER) {
         go_on_confirmed(c, s);
         return;
     }
     s->fetched = FETCH_FAILED;
-    wait_for(c, s, WAIT_NOTHING, 0);
+    pending_wait(c, s, WAIT_NOTHING, 0);
     if (s->kind == STEP_AGAIN)
         subscribe_look_again(c, s);
 }
@@ -380,7 +359,7 @@ static void start(struct conn *c, const struct request *q)
     step.user_info = arena_str(&step.memory, q->member.user_info);
     struct step *s = pending_add(c, &step);
     if (x.when == LATER)
-        wait_for(c, s, WAIT_ADAPTER, STEP_ADAPTER_MS);
+        pending_wait(c, s, WAIT_ADAPTER, STEP_ADAPTER_MS);
     else
         go_on_confirmed(c, s);
 }
@@ -404,7 +383,7 @@ void on_subscribe(struct conn *c, struct json data, str text)
     bool is_read = request_read(c, data, &q);
     if (!pending_may_overlap(c, q.channel) ||
         (!pending_is_clear(c) && (!is_read || !request_is_fine(c, &q, &e)))) {
-        pending_defer(c, text, false);
+        pending_defer(c, text);
         return;
     }
     if (!is_read) {
@@ -426,8 +405,8 @@ void on_subscribe(struct conn *c, struct json data, str text)
     if (l && subscriber_find(&c->sub, l, false)) {
         /* What it is told must be the truth when it is told: it looks when it is its turn. */
         if (!pending_is_clear(c))
-            pending_defer(c, text, false);
-        else if (conn_may_repeat(c, text, false))
+            pending_defer(c, text);
+        else if (conn_may_repeat(c, text))
             start_again(c, &q, l);
     } else if (c->channels + c->step_count >= CONN_CHANNELS_MAX) {
         e = wire_error(WIRE_TOO_MANY_CHANNELS);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "pusher/channel_name.h"
+
 bool pending_is_clear(const struct conn *c)
 {
     return !c->steps || c->is_settling;
@@ -12,9 +14,19 @@ bool pending_may_overlap(const struct conn *c, str channel_name)
     if (pending_is_clear(c))
         return true;
     for (const struct step *s = c->steps; s; s = s->next)
-        if (s->kind == STEP_COMMAND || str_eq(s->channel_name, channel_name))
+        if (s->kind == STEP_COMMAND || s->kind == STEP_SIGNIN ||
+            str_eq(s->channel_name, channel_name))
             return false;
     return true;
+}
+
+bool pending_will_authorize(const struct conn *c)
+{
+    for (const struct step *s = c->steps; s; s = s->next)
+        if (s->kind == STEP_SIGNIN ||
+            (s->kind == STEP_SUBSCRIBE && channel_needs_auth(channel_kind(s->channel_name))))
+            return true;
+    return false;
 }
 
 static struct step **end_of(struct conn *c)
@@ -40,19 +52,31 @@ struct step *pending_add(struct conn *c, struct step *from)
     return s;
 }
 
-void pending_defer(struct conn *c, str text, bool is_signin)
+void pending_defer(struct conn *c, str text)
 {
-    struct step s = {.kind = STEP_COMMAND, .is_signin = is_signin};
+    struct step s = {.kind = STEP_COMMAND};
     s.text = arena_str(&s.memory, text);
     pending_add(c, &s);
 }
 
-struct step *pending_find(struct conn *c, uint16_t id)
+struct step *pending_asked(struct handle asker, enum step_wait wait, struct conn **c)
 {
-    struct step *s = c->steps;
-    while (s && s->id != id)
-        s = s->next;
-    return s;
+    struct stream *stream = node_find(asker);
+    if (!stream || stream->user != &conn_stream_user || !conn_of(stream)->is_open)
+        return NULL;
+    *c = conn_of(stream);
+    for (struct step *s = (*c)->steps; s; s = s->next)
+        if (s->id == asker.tag)
+            return s->wait == wait ? s : NULL;
+    return NULL;
+}
+
+void pending_wait(struct conn *c, struct step *s, enum step_wait wait, int64_t ms)
+{
+    s->wait = wait;
+    s->wait_until_ms = ms ? conn_worker(c)->loop.now_ms + ms : 0;
+    if (ms && conn_stream(c)->timer.due_ms > s->wait_until_ms)
+        stream_deadline(conn_stream(c), s->wait_until_ms);
 }
 
 void step_finish(struct step *s)
@@ -68,6 +92,8 @@ static void step_run(struct conn *c, struct step *s)
         conn_execute(c, s->text);
     else if (s->kind == STEP_SUBSCRIBE)
         subscribe_activate(c, s);
+    else if (s->kind == STEP_SIGNIN)
+        signin_activate(c, s);
     else
         subscribe_answer_again(c, s);
 }
@@ -93,13 +119,24 @@ void pending_settle(struct conn *c)
     }
 }
 
+static void go_on(struct conn *c, struct step *s)
+{
+    log_limited(LOG_WARN, "conn", "the %s did not answer a %s in time, going on without it",
+                s->wait == WAIT_ADAPTER ? "adapter" : "cache",
+                s->kind == STEP_SIGNIN ? "sign-in" : "subscribe");
+    if (s->kind == STEP_SIGNIN)
+        pending_wait(c, s, WAIT_NOTHING, 0);
+    else
+        subscribe_go_on(c, s);
+}
+
 int64_t pending_expire(struct conn *c)
 {
     int64_t now = conn_worker(c)->loop.now_ms, next = 0;
     c->is_settling = true; /* a cache that answers at once must not free the step under the walk */
     for (struct step *s = c->steps; s; s = s->next)
         if (s->wait_until_ms && s->wait_until_ms <= now)
-            subscribe_go_on(c, s);
+            go_on(c, s);
     c->is_settling = false;
     pending_settle(c);
     for (const struct step *s = c->steps; s; s = s->next)
@@ -117,6 +154,8 @@ void pending_finish(struct conn *c)
         local_channel_release(&s->hold);
         if (s->kind == STEP_SUBSCRIBE)
             registry_unreserve(w->node->registry, w->index, s->channel);
+        if (s->kind == STEP_SIGNIN)
+            signin_unreserve(c, s);
         step_finish(s);
         free(s);
     }

@@ -97,6 +97,14 @@ static int begin_with_users(void **state)
     return rc;
 }
 
+static int begin_far_with_users(void **state)
+{
+    is_far = true;
+    int rc = begin_with_users(state);
+    is_far = false;
+    return rc;
+}
+
 static int end(void **state)
 {
     (void)state;
@@ -494,6 +502,64 @@ static void r13_repeated_signins_wait(void **state)
     leave(c.fd);
 }
 
+/* Signing in has the same three steps: the user's channel and those he watches are confirmed
+ * before anybody hears of him, and what comes behind waits. */
+static void signin_waits_for_the_adapter(void **state)
+{
+    (void)state;
+    struct client w = connect_client(), gone = connect_client();
+    sign_in_watcher(&w);
+    send_text(w.fd, PING);
+    sign_in_u(&gone);
+    assert_true(adapter_scripted_release(node.adapter, true));
+    turn();
+    assert_string_equal(all_heard(w.fd), ""); /* u, whom it watches, is not confirmed */
+    close(gone.fd);
+    turn();
+    assert_true(adapter_scripted_release(node.adapter, true));
+    turn();
+    const char *at = strstr(all_heard(w.fd), "pusher:signin_success");
+    at = at ? strstr(at, "offline") : NULL;
+    assert_true(at && strstr(at, "pusher:pong"));
+    assert_true(adapter_scripted_release(node.adapter, true)); /* nobody is there any more */
+    size_t before = adapter_scripted_unsubscribed(node.adapter);
+    leave(w.fd);
+    assert_int_equal(adapter_scripted_unsubscribed(node.adapter), before + 2);
+}
+
+/* Who leaves while his sign-in waits leaves nothing behind. */
+static void signin_is_undone(void **state)
+{
+    (void)state;
+    struct client w = connect_client();
+    struct registry_totals totals = {0};
+    sign_in_watcher(&w);
+    leave(w.fd);
+    assert_int_equal(adapter_scripted_unsubscribed(node.adapter), 2);
+    registry_totals(node.registry, S("1"), &totals);
+    assert_int_equal(totals.users + totals.authenticated, 0);
+    assert_true(adapter_scripted_release(node.adapter, true));
+    assert_true(adapter_scripted_release(node.adapter, false));
+    turn();
+}
+
+/* The client did its part in time (websocket-protocol.md §14.6), and the adapter has 3 s. */
+static void signin_goes_on_alone(void **state)
+{
+    (void)state;
+    struct client c = connect_client();
+    time_passes(node.settings->user_authentication_timeout_ms - 1000);
+    sign_in_u(&c);
+    time_passes(STEP_ADAPTER_MS - 500);
+    assert_string_equal(all_heard(c.fd), "");
+    time_passes(700);
+    assert_true(heard(c.fd, "pusher:signin_success"));
+    assert_true(adapter_scripted_release(node.adapter, true)); /* too late, and nothing happens */
+    turn();
+    assert_string_equal(all_heard(c.fd), "");
+    leave(c.fd);
+}
+
 static void look(void)
 {
     registry_tick(node.registry, clock_ms);
@@ -597,6 +663,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(answers_keep_their_order, begin_far, end),
         cmocka_unit_test_setup_teardown(r12_repeated_subscribes_wait, begin, end),
         cmocka_unit_test_setup_teardown(r13_repeated_signins_wait, begin_with_users, end),
+        cmocka_unit_test_setup_teardown(signin_waits_for_the_adapter, begin_far_with_users, end),
+        cmocka_unit_test_setup_teardown(signin_is_undone, begin_far_with_users, end),
+        cmocka_unit_test_setup_teardown(signin_goes_on_alone, begin_far_with_users, end),
         cmocka_unit_test_setup_teardown(r13_online_and_offline, begin_with_users, end),
         cmocka_unit_test_setup_teardown(r9_only_the_newest_pong_waits, begin, end),
     };
