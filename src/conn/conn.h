@@ -36,8 +36,8 @@ struct rate_window { /* fixed: begins with the first event after the last one en
 
 struct conn_extra { /* what few connections need, made when one does */
     struct rate_window client_events, messages;
-    int64_t repeated_ms;   /* last repeated subscribe or sign-in; 0: none */
-    struct frame *pong;    /* the newest that could not be sent at once (security R9) */
+    int64_t repeated_ms; /* last repeated subscribe or sign-in; 0: none */
+    struct frame *pong;  /* the newest that could not be sent at once (security R9) */
 };
 
 struct conn {
@@ -52,7 +52,7 @@ struct conn {
     int64_t active_ms, pinged_ms; /* last frame received; last probe sent, 0 none */
     int64_t message_ms;           /* an unfinished message began, 0 none */
     int64_t authorize_by_ms;      /* 0: need not or has */
-    struct conn_extra *extra; /* NULL until needed */
+    struct conn_extra *extra;     /* NULL until needed */
     uint8_t step_count;
     bool is_open : 1;      /* admitted and not closing */
     bool is_java : 1;      /* client=java-client (§11) */

@@ -85,8 +85,7 @@ static bool join(struct conn *c, struct local_channel *channel, bool watches)
     struct join j = {
         .who = &c->sub, .watches = watches, .now_ms = w->loop.now_ms, .held_seq = UINT64_MAX};
     struct cache_answer none = {0};
-    bool joined =
-        registry_activate(w->node->registry, w->index, channel, &j, &w->scratch, &none);
+    bool joined = registry_activate(w->node->registry, w->index, channel, &j, &w->scratch, &none);
     CHECK(joined); /* no limit is set */
     return j.is_occupied;
 }
@@ -159,8 +158,7 @@ void signin_activate(struct conn *c, struct step *s)
 static void start(struct conn *c, str text, const struct user_data *u)
 {
     struct signin in = {.user = *u, .text = text};
-    struct step step = {
-        .kind = STEP_SIGNIN, .id = (uint16_t)++c->step_ids, .signin = &in};
+    struct step step = {.kind = STEP_SIGNIN, .id = (uint16_t)++c->step_ids, .signin = &in};
     if (!c->app->app->enable_watchlist_events) {
         in.user.watch_count = 0;
         in.user.watch_truncated = false;

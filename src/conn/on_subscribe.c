@@ -344,8 +344,7 @@ static void start(struct conn *c, const struct request *q)
     struct step step = {.kind = STEP_SUBSCRIBE, .id = (uint16_t)++c->step_ids};
     struct reservation x = {.asker = stream_handle(conn_stream(c)), .cb = confirmed};
     x.asker.tag = step.id;
-    step.channel =
-        registry_reserve(w->node->registry, w->index, c->app->app->id, q->channel, &x);
+    step.channel = registry_reserve(w->node->registry, w->index, c->app->app->id, q->channel, &x);
     step.reserved_seq = x.reserved_seq;
     step.channel_name = q->channel;
     step.user_id = q->member.user_id;

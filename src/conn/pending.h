@@ -20,17 +20,17 @@ enum step_kind {
 enum step_wait { WAIT_NOTHING, WAIT_ADAPTER, WAIT_CACHE, WAIT_MARKER };
 enum { STEP_ADAPTER_MS = 3000, STEP_CACHE_MS = 250 };
 enum fetched { FETCHED_NOTHING, FETCHED, FETCH_FAILED };
-struct signin {            /* of a STEP_SIGNIN; strings as long as the step */
+struct signin { /* of a STEP_SIGNIN; strings as long as the step */
     struct user_data user;
-    str text;                      /* user_data as it came */
-    struct local_channel *channel; /* his own, NULL: he is in it already */
+    str text;                       /* user_data as it came */
+    struct local_channel *channel;  /* his own, NULL: he is in it already */
     struct local_channel **watched; /* [user.watch_count] */
 };
 struct step {
     struct step *next;
     enum step_kind kind;
-    uint16_t id; /* the tag of its question */
-    enum step_wait wait; /* it can be answered when there is nothing left */
+    uint16_t id;           /* the tag of its question */
+    enum step_wait wait;   /* it can be answered when there is nothing left */
     int64_t wait_until_ms; /* WAIT_ADAPTER, WAIT_CACHE */
     uint32_t unconfirmed;  /* WAIT_ADAPTER: answers to come */
     arena memory;          /* all slices */

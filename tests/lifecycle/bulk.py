@@ -129,11 +129,15 @@ class Crowd:
             self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
         self.received, self.closes, self.lost = 0, [], 0
 
-    def open(self, count, subscribe=None):
+    def open(self, count, subscribe=None, rcvbuf=0):
         """Connects, one after the other; gives the new ones."""
         new = []
         for _ in range(count):
-            s = socket.create_connection(("127.0.0.1", self.port), timeout=WAIT)
+            s = socket.socket()
+            s.settimeout(WAIT)
+            if rcvbuf:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+            s.connect(("127.0.0.1", self.port))
             if self.context:
                 s = self.context.wrap_socket(s)
             s.sendall(("GET /app/k?protocol=7 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"

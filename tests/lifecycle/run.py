@@ -22,8 +22,8 @@ def case(function):
     return function
 
 
-def publish(server, channel, tls=False):
-    body = json.dumps({"name": "e", "channel": channel, "data": "x"}).encode()
+def publish(server, channel, tls=False, data="x"):
+    body = json.dumps({"name": "e", "channel": channel, "data": data}).encode()
     query = "auth_key=k&auth_timestamp=%d&auth_version=1.0&body_md5=%s" % (
         time.time(), hashlib.md5(body).hexdigest())
     sign = hmac.new(b"s", b"POST\n/apps/1/events\n" + query.encode(), hashlib.sha256).hexdigest()
@@ -116,6 +116,29 @@ def a_refused_reload_changes_nothing(binary):
         publish(server, "all")
         crowd.until(lambda: crowd.received >= before + 10)
         assert not crowd.closes and crowd.lost == 0
+        server.stop()
+    finally:
+        server.kill()
+
+
+@case
+def one_of_two_hundred_does_not_read(binary):
+    """WS-116: each message reaches the others while he is behind; he is closed with 4100."""
+    server = Server(binary, websocket={"max_messages": 20})
+    closed = 'sockudo_slow_consumer_closed_total{app_id="1",port="%d"}' % server.metrics_port
+    try:
+        stalled, others = Crowd(server.port), Crowd(server.port)
+        stalled.open(1, "all", rcvbuf=4096)
+        others.open(199, "all")
+        others.until(lambda: others.received == 199)
+        for n in range(2, 400):
+            publish(server, "all", data="x" * 60000)
+            others.until(lambda n=n: others.received == 199 * n)
+            if server.metrics().get(closed):
+                break
+        stalled.until(lambda: stalled.closes)
+        assert [code for _, code in stalled.closes] == [4100], stalled.closes
+        assert others.lost == 0 and not others.closes, others.closes
         server.stop()
     finally:
         server.kill()
