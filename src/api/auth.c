@@ -121,7 +121,7 @@ void auth_head(struct request *q, void (*go_on)(struct request *q))
 {
     struct app_answer a = {0};
     struct app_manager *m = q->worker->node->apps;
-    struct handle asker = stream_handle(q->stream);
+    struct handle asker = request_asker(q);
     q->param_count = api_query_parse(q->head.query, true, &q->memory, &q->params);
     if (!params_are_there(q))
         return;

@@ -72,7 +72,7 @@ static void answer_with_cache(struct request *q)
     struct buf key;
     buf_init(&key, SIZE_MAX); /* the cache refuses a key that is too long */
     registry_cache_key(&key, q->app->app->id, q->segments[3]);
-    if (cache_get(&q->memory, q->worker->node->cache, stream_handle(q->stream), buf_str(&key), &a,
+    if (cache_get(&q->memory, q->worker->node->cache, request_asker(q), buf_str(&key), &a,
                   fetched) == DONE) {
         answer_channel(q, &a);
     } else {

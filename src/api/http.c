@@ -8,6 +8,7 @@
 #include "api/count.h"
 #include "api/headless.h"
 #include "api/limit.h"
+#include "api/lookup.h"
 #include "api/redirect.h"
 #include "api/route.h"
 
@@ -61,19 +62,37 @@ void request_keep(struct request *q)
     CHECK(again == PARSE_OK);
 }
 
+struct handle request_asker(struct request *q)
+{
+    struct handle h = stream_handle(q->stream);
+    h.tag = ++q->asked;
+    return h;
+}
+
 struct request *request_find(struct handle asker)
 {
     struct stream *s = node_find(asker);
-    if (!s || s->user != &http_user || !state_of(s)->request.is_waiting)
+    if (!s || s->user != &http_user)
         return NULL;
-    state_of(s)->request.is_waiting = false;
-    return &state_of(s)->request;
+    struct request *q = &state_of(s)->request;
+    if (!q->is_waiting || q->asked != asker.tag)
+        return NULL;
+    q->is_waiting = false;
+    return q;
 }
 
 static void deadline(struct stream *s, int64_t ms)
 {
     timer_stop(&s->pool->loop->timers, &s->timer);
     stream_deadline(s, s->pool->loop->now_ms + ms);
+}
+
+void request_wait(struct request *q, int64_t ms)
+{
+    request_keep(q);
+    q->is_waiting = true;
+    q->wait_until_ms = q->worker->loop.now_ms + ms;
+    deadline(q->stream, ms);
 }
 
 static void body_uncount(struct http_state *h, struct node *n)
@@ -101,7 +120,7 @@ static void request_end(struct stream *s)
     q->segment_count = q->param_count = 0;
     q->app = NULL;
     q->route = NULL;
-    q->complete_ns = 0;
+    q->complete_ns = q->wait_until_ms = 0;
     q->is_authentic = false;
     q->body = S("");
     q->is_kept = q->is_waiting = q->is_answered = q->must_close = q->has_unread = false;
@@ -535,6 +554,19 @@ static size_t http_data(struct stream *s, char *in, size_t n, bool *more)
     return done;
 }
 
+/* The answer is ours to give. */
+static void still_waits(struct stream *s)
+{
+    struct request *q = &state_of(s)->request;
+    if (!q->is_waiting || !q->wait_until_ms || s->pool->loop->now_ms < q->wait_until_ms) {
+        deadline(s, HTTP_IDLE_MS);
+        return;
+    }
+    q->is_waiting = false;
+    lookup_give_up(q);
+    request_resume(q);
+}
+
 static void http_timer(struct stream *s)
 {
     struct http_state *h = state_of(s);
@@ -546,7 +578,7 @@ static void http_timer(struct stream *s)
     else if (h->phase == PHASE_HEAD && !h->head_begun && stalls_ms > s->pool->loop->now_ms)
         stream_deadline(s, stalls_ms); /* a long answer is on its way, and is taken */
     else if (h->phase == PHASE_WAIT)
-        deadline(s, HTTP_IDLE_MS); /* the answer is ours to give */
+        still_waits(s);
     else if (h->phase == PHASE_DROP || (h->phase == PHASE_HEAD && !h->head_begun))
         stream_end(s, 0); /* answered already; or idle, perhaps not reading its answers */
     else

@@ -107,7 +107,7 @@ void limit_head(struct request *q, void (*go_on)(struct request *q))
     struct client_address client = client_of(q, hops);
     q->is_counted = true;
     q->go_on = go_on;
-    if (rate_limiter_count(r, stream_handle(q->stream), client_key(&client, bytes), &q->rate,
+    if (rate_limiter_count(r, request_asker(q), client_key(&client, bytes), &q->rate,
                            counted_later) == DONE)
         judge(q);
     else

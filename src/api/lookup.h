@@ -7,8 +7,10 @@
 
 #include "api/request.h"
 
-/* found borrows the answer. */
+/* found borrows the answer. A store that takes longer than health_check_timeout_ms is away. */
 void lookup_app(struct request *q, str app_id,
                 void (*found)(struct request *q, const struct app_answer *a));
+/* The store has taken too long. */
+void lookup_give_up(struct request *q);
 
 #endif

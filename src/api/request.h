@@ -35,11 +35,13 @@ struct request {
     bool is_authentic;                /* it was signed with the app's secret */
     void (*go_on)(struct request *q); /* when the app store has answered late */
     void (*found)(struct request *q, const struct app_answer *a); /* api/lookup.h */
-    struct client_address peer;       /* of the connection, if has_peer (api/limit.h) */
-    struct rate_answer rate;          /* if is_counted */
+    struct client_address peer; /* of the connection, if has_peer (api/limit.h) */
+    struct rate_answer rate;    /* if is_counted */
     bool has_peer, is_counted;
-    bool is_kept;    /* head and body are copies */
-    bool is_waiting; /* for an answer of a driver */
+    bool is_kept;          /* head and body are copies */
+    bool is_waiting;       /* for an answer of a driver */
+    uint16_t asked;        /* the newest question; answers to earlier ones find nobody */
+    int64_t wait_until_ms; /* 0: the driver has a deadline of its own */
     bool is_answered;
     bool is_surplus; /* its connection came when few descriptors were left (security R6) */
     bool
@@ -51,6 +53,10 @@ struct request {
 str request_param(const struct request *q, str name);
 /* Moves head and body into the arena. */
 void request_keep(struct request *q);
+/* Who asks a driver; its answer finds the request only while it waits for it. */
+struct handle request_asker(struct request *q);
+/* Waits for the answer, which may take so long; then lookup_give_up. */
+void request_wait(struct request *q, int64_t ms);
 /* The waiting request of a late answer, or NULL. */
 struct request *request_find(struct handle asker);
 /* Behind a late answer: goes on with what follows on the connection. */

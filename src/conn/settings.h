@@ -14,7 +14,8 @@ struct settings {
     _Atomic uint32_t refs;
     arena memory; /* every slice below */
 
-    int64_t activity_timeout_ms, user_authentication_timeout_ms, shutdown_grace_ms;
+    int64_t activity_timeout_ms, user_authentication_timeout_ms, shutdown_grace_ms,
+        health_check_timeout_ms;
     int64_t max_connections;                                        /* of the node; 0: none */
     uint64_t max_payload_bytes, max_message_bytes, max_frame_bytes; /* websocket-protocol §2.5 */
     uint64_t max_body_bytes;                                        /* of an API request */

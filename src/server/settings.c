@@ -39,6 +39,7 @@ struct settings *settings_of(const struct config *c)
     s->activity_timeout_ms = (int64_t)(c->activity_timeout_s ? c->activity_timeout_s : 1) * 1000;
     s->user_authentication_timeout_ms = (int64_t)c->user_authentication_timeout_s * 1000;
     s->shutdown_grace_ms = (int64_t)c->shutdown_grace_period_s * 1000;
+    s->health_check_timeout_ms = (int64_t)c->health_check_timeout_ms;
     s->max_connections = c->max_connections;
     s->max_payload_bytes = (uint64_t)c->websocket_max_payload_kb * 1024;
     s->max_message_bytes = c->websocket.max_message_size;

@@ -54,6 +54,7 @@ static int begin(void **state)
     node.worker_count = 1;
     node.settings = settings_create();
     node.settings->activity_timeout_ms = 120000;
+    node.settings->health_check_timeout_ms = 2000;
     node.settings->user_authentication_timeout_ms = 30000;
     node.settings->max_payload_bytes = 65536;
     node.settings->max_message_bytes = node.settings->max_frame_bytes = 1 << 20;
@@ -193,6 +194,33 @@ static void ws22_store_is_slow(void **state)
     close(up);
     turn();
     assert_int_equal(atomic_load(&node.connections), 0);
+    assert_int_equal(thread.worker.pool.live, 0);
+}
+
+/* http-api.md §9: the look-up of /up/{app} takes health_check_timeout_ms at most; what the store
+ * says later is not taken for the answer to the next request. */
+static void up_does_not_wait_for_a_slow_store(void **state)
+{
+    static const char ask[] = "GET /up/1 HTTP/1.1\r\nHost: x\r\n\r\n";
+    (void)state;
+    app_scripted_mode(node.apps, APP_ANSWER_LATER);
+    int fd = say(ask);
+    clock_ms += node.settings->health_check_timeout_ms - 100;
+    turn();
+    assert_false(heard(fd, "X-Health-Check"));
+    clock_ms += 400;
+    turn();
+    assert_true(heard(fd, "503") && app_scripted_asked(node.apps) == 1);
+    assert_int_equal(send(fd, ask, strlen(ask), 0), (ssize_t)strlen(ask));
+    turn();
+    assert_true(app_scripted_release(node.apps, true)); /* of the first */
+    turn();
+    assert_false(heard(fd, "X-Health-Check"));
+    assert_true(app_scripted_release(node.apps, false));
+    turn();
+    assert_true(heard(fd, "X-Health-Check: OK"));
+    close(fd);
+    turn();
     assert_int_equal(thread.worker.pool.live, 0);
 }
 
@@ -654,6 +682,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ws22_store_is_away, begin, end),
         cmocka_unit_test_setup_teardown(ws22_store_is_slow, begin, end),
+        cmocka_unit_test_setup_teardown(up_does_not_wait_for_a_slow_store, begin, end),
         cmocka_unit_test_setup_teardown(r9_packets_full_of_work, begin, end),
         cmocka_unit_test_setup_teardown(sec2_trickled_message, begin, end),
         cmocka_unit_test_setup_teardown(subscribe_waits_for_the_adapter, begin_far, end),
