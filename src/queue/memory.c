@@ -31,7 +31,7 @@ struct lane {
 };
 struct memory {
     struct queue base;
-    uint64_t capacity, failed_retention, seq;
+    uint64_t capacity, capacity_bytes, failed_retention, seq;
     struct jobs waiting, delayed, active, dead;
     struct lane *lanes[LANE_BUCKETS];
 };
@@ -138,6 +138,7 @@ static bool memory_open(struct queue *q, const struct queue_options *opt, struct
     (void)e;
     struct memory *m = memory_of(q);
     m->capacity = opt->capacity ? opt->capacity : CAPACITY_DEFAULT;
+    m->capacity_bytes = opt->capacity_bytes ? opt->capacity_bytes : QUEUE_MEMORY_BYTES;
     m->failed_retention = opt->failed_retention;
     return true;
 }
@@ -173,7 +174,7 @@ static enum when memory_push(struct queue *q, str payload, struct err *out, stru
     struct memory *m = memory_of(q);
     uint64_t count = m->waiting.count + m->delayed.count + m->active.count;
     uint64_t bytes = m->waiting.bytes + m->delayed.bytes + m->active.bytes;
-    if (count >= m->capacity || bytes + payload.n > QUEUE_MEMORY_BYTES) {
+    if (count >= m->capacity || bytes + payload.n > m->capacity_bytes) {
         err_set(out, ERR_LIMIT, "the queue is full: %llu jobs, %llu bytes",
                 (unsigned long long)count, (unsigned long long)bytes);
         return DONE;

@@ -5,7 +5,7 @@
  * What waits, waits in the queue and holds no credit.
  *
  * Nature   one loop: every call and every callback happens on it. A push answers DONE or LATER
- * Limits   memory: capacity jobs and QUEUE_MEMORY_BYTES bytes, then a push fails with ERR_LIMIT;
+ * Limits   memory: capacity jobs and capacity_bytes, then a push fails with ERR_LIMIT;
  *          dead jobs: failed_retention and QUEUE_DEAD_BYTES, the oldest go first
  * Order    first in, first out among the jobs that are due
  * Source   drivers.md §6.1, §6.2, §9.11; configuration.md §6 queue.*
@@ -28,6 +28,7 @@ struct queue_options {
     str driver; /* as in the config file */
     struct loop *loop;
     uint64_t capacity;                                /* jobs in memory; 0: 100,000 */
+    uint64_t capacity_bytes;                          /* of them; 0: QUEUE_MEMORY_BYTES */
     uint64_t failed_retention;                        /* dead jobs kept */
     uint32_t max_attempts;                            /* pickups without a result; 0: 5 */
     uint64_t retry_base_delay_ms, retry_max_delay_ms; /* of jobs without a result; 0: 1 s, 60 s */

@@ -4,8 +4,9 @@
 #include <sys/sysinfo.h>
 
 #include "base/limits.h"
+#include "queue/queue.h"
 
-enum { PATH_BYTES = 1024, BODIES_SHARE = 4 };
+enum { PATH_BYTES = 1024, BODIES_SHARE = 4, QUEUE_SHARE = 8 };
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
@@ -94,4 +95,10 @@ int64_t memory_limit_of_bodies(uint64_t limit)
 {
     uint64_t share = limit / BODIES_SHARE;
     return limit > 0 && share < HTTP_BODIES_MAX ? (int64_t)share : HTTP_BODIES_MAX;
+}
+
+uint64_t memory_limit_of_queue(uint64_t limit)
+{
+    uint64_t share = limit / QUEUE_SHARE;
+    return limit > 0 && share < QUEUE_MEMORY_BYTES ? share : QUEUE_MEMORY_BYTES;
 }

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "server/memory_limit.h"
+
 enum { TICK_MS = DEADLINE_SLOT_MS, LEAVING_TICK_MS = 10 };
 
 static struct service *service_of(void *owner)
@@ -77,6 +79,7 @@ bool service_open_webhooks(struct service *s, const struct config *c, struct err
         .driver = c->queue_driver,
         .loop = service_loop(s),
         .capacity = c->queue.memory_capacity,
+        .capacity_bytes = memory_limit_of_queue(s->memory.limit),
         .failed_retention = c->queue.failed_retention,
         .max_attempts = c->queue.max_attempts,
         .retry_base_delay_ms = c->queue.retry_base_delay_ms,

@@ -195,6 +195,16 @@ static void is_bounded(void **state)
     finish();
 }
 
+static void bytes_are_bounded(void **state)
+{
+    (void)state;
+    open_with(NULL, (struct queue_options){.driver = S("memory"), .capacity_bytes = 8});
+    assert_int_equal(push("12345"), ERR_NONE);
+    assert_int_equal(push("1234"), ERR_LIMIT);
+    assert_int_equal(push("123"), ERR_NONE);
+    finish();
+}
+
 static void calls_the_oldest_of_a_lane(void **state)
 {
     (void)state;
@@ -301,11 +311,15 @@ static void refuses_unknown_drivers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_order_and_credits),    cmocka_unit_test(waits_without_a_credit),
-        cmocka_unit_test(gives_up_without_result),    cmocka_unit_test(is_bounded),
-        cmocka_unit_test(calls_the_oldest_of_a_lane), cmocka_unit_test(hurries),
-        cmocka_unit_test(none_takes_and_forgets),     cmocka_unit_test(answers_later),
-        cmocka_unit_test(refuses_unknown_drivers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_order_and_credits),
+                                       cmocka_unit_test(waits_without_a_credit),
+                                       cmocka_unit_test(gives_up_without_result),
+                                       cmocka_unit_test(is_bounded),
+                                       cmocka_unit_test(bytes_are_bounded),
+                                       cmocka_unit_test(calls_the_oldest_of_a_lane),
+                                       cmocka_unit_test(hurries),
+                                       cmocka_unit_test(none_takes_and_forgets),
+                                       cmocka_unit_test(answers_later),
+                                       cmocka_unit_test(refuses_unknown_drivers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

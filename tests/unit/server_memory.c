@@ -2,6 +2,7 @@
  * (security.md R10, SEC-14; performance.md S6) */
 #include "server/memory_limit.h"
 #include "server/memory_watch.h"
+#include "queue/queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,13 +80,16 @@ static void limits_of_groups(void **state)
     assert_true(memory_limit_find() > 0);
 }
 
-static void bodies_leave_room(void **state)
+static void bodies_and_jobs_leave_room(void **state)
 {
     (void)state;
     assert_int_equal(memory_limit_of_bodies(0), HTTP_BODIES_MAX);
     assert_int_equal(memory_limit_of_bodies(UINT64_MAX), HTTP_BODIES_MAX);
     assert_int_equal(memory_limit_of_bodies(1024 * MIB), HTTP_BODIES_MAX);
     assert_int_equal(memory_limit_of_bodies(200 * MIB), 50 * MIB);
+    assert_int_equal(memory_limit_of_queue(0), QUEUE_MEMORY_BYTES);
+    assert_int_equal(memory_limit_of_queue(UINT64_MAX), QUEUE_MEMORY_BYTES);
+    assert_int_equal(memory_limit_of_queue(200 * MIB), 25 * MIB);
 }
 
 static void short_and_enough(void **state)
@@ -162,7 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(limits_of_groups, groups_make, groups_remove),
-        cmocka_unit_test(bodies_leave_room),
+        cmocka_unit_test(bodies_and_jobs_leave_room),
         cmocka_unit_test(short_and_enough),
         cmocka_unit_test(reclaims_while_short),
         cmocka_unit_test(trims_after_many_left),
