@@ -203,16 +203,22 @@ static const struct app_field *field_named(str name)
     return NULL;
 }
 
+void config_say_unknown(struct loading *l, const struct app *a, const struct value *v,
+                        const char *place, const char *const *known)
+{
+    const char *near = config_nearest(v->key, known);
+    config_say_strict(l, "%.*s:%u: unknown key \"%s%.*s\" in app \"%.*s\"%s%s%s", FMT(l->c->file),
+                      v->line, place, FMT(v->key), FMT(a->id), near ? ", did you mean \"" : "",
+                      near ? near : "", near ? "\"?" : "");
+}
+
 static void say_unknown(const struct app_source *s, const struct value *v)
 {
     const char *known[COUNT_OF(config_app_fields) + 2] = {NULL};
     for (size_t i = 0; i < COUNT_OF(config_app_fields); i++)
         known[i] = config_app_fields[i].name;
     known[COUNT_OF(config_app_fields)] = "policy";
-    const char *near = config_nearest(v->key, known);
-    config_say_strict(s->l, "%.*s:%u: unknown key \"%.*s\" in app \"%.*s\"%s%s%s",
-                      FMT(s->l->c->file), v->line, FMT(v->key), FMT(s->app->id),
-                      near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    config_say_unknown(s->l, s->app, v, "", known);
 }
 
 /* Beside a policy only four flat fields count (CFG-52). */
@@ -243,6 +249,14 @@ static void look_at_policy(const struct app_source *s)
     }
 }
 
+bool config_key_check(str key)
+{
+    for (size_t i = 0; i < key.n; i++)
+        if ((unsigned char)key.p[i] < 0x20 || key.p[i] == 0x7F)
+            return false;
+    return true;
+}
+
 static bool check_names(const struct app_source *s)
 {
     struct app *a = s->app;
@@ -252,8 +266,11 @@ static bool check_names(const struct app_source *s)
         return config_fail_at(s->l, s->outer, "app \"%.*s\" has no key", FMT(a->id));
     if (a->secret.n == 0)
         return config_fail_at(s->l, s->outer, "app \"%.*s\" has no secret", FMT(a->id));
+    if (!config_key_check(a->key))
+        return config_fail_at(s->l, s->outer, "app \"%.*s\": the key holds a control character",
+                              FMT(a->id));
     for (size_t i = 0; i < a->key.n; i++)
-        if (strchr("/?#% \t", a->key.p[i]) != NULL) {
+        if (strchr("/?#% ", a->key.p[i]) != NULL) {
             config_say(s->l, SAY_WARN,
                        "app \"%.*s\": the key holds a character that a URL path cannot carry",
                        FMT(a->id));

@@ -104,6 +104,8 @@ bool config_bootstrap(struct loading *l)
                            "missing:%s%s%s",
                            id.n ? "" : " " PREFIX "ID", key.n ? "" : " " PREFIX "KEY",
                            secret.n ? "" : " " PREFIX "SECRET");
+    if (!config_key_check(key))
+        return config_fail(l, PREFIX "KEY holds a control character");
     config_add_app(l, make_app(l, id, key, secret));
     return true;
 }

@@ -104,6 +104,12 @@ NODISCARD bool config_read_webhooks(struct loading *l, struct app *a, const stru
 NODISCARD bool config_bootstrap(struct loading *l);
 void config_app_limits(struct loading *l, struct app *a, uint32_t written);
 void config_add_app(struct loading *l, struct app *a);
+/* A key of an app goes into a header of its webhooks (security.md I3). */
+NODISCARD bool config_key_check(str key);
+/* Warns of a member of the app's object, with the nearest of `known` (until its NULL entry). place:
+ * what stands in front of its name, "" or "a.b.". */
+void config_say_unknown(struct loading *l, const struct app *a, const struct value *v,
+                        const char *place, const char *const *known);
 
 /* tls.c */
 NODISCARD bool config_read_tls(struct loading *l);
@@ -111,7 +117,6 @@ NODISCARD bool config_read_tls(struct loading *l);
 /* validate.c */
 NODISCARD bool config_validate(struct loading *l);
 NODISCARD bool config_choose_drivers(struct loading *l);
-NODISCARD bool config_url_check(str url);
 
 static inline const struct option_value *option(const struct loading *l, enum option id)
 {

@@ -5,6 +5,8 @@
  */
 #include "config/load.h"
 
+#include <arpa/inet.h>
+
 struct hook_source {
     struct loading *l;
     struct app *app;
@@ -53,14 +55,57 @@ static bool flag_member(const struct hook_source *s, const struct value *map, co
     return v->type == VALUE_BOOL || bad_member(s, v, name, "true or false");
 }
 
+/* A misspelt filter would be none at all. */
+static void look_at_names(const struct hook_source *s, const struct value *map, const char *place,
+                          const char *const *known)
+{
+    for (const struct value *m = map->first; m != NULL; m = m->next) {
+        size_t i = 0;
+        while (known[i] != NULL && !str_eq(m->key, str_z(known[i])))
+            i++;
+        if (known[i] == NULL)
+            config_say_unknown(s->l, s->app, m, place, known);
+    }
+}
+
 static bool port_check(str port)
 {
     uint64_t n;
-    return str_u64(port, UINT16_MAX, &n);
+    return port.n == 0 || str_u64(port, UINT16_MAX, &n);
+}
+
+/* An IPv6 address between brackets; a zone behind it is whatever the system calls it. */
+static bool ipv6_check(str inside)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr address;
+    const char *zone = memchr(inside.p, '%', inside.n);
+    size_t n = zone ? (size_t)(zone - inside.p) : inside.n;
+    if (n >= sizeof text)
+        return false;
+    memcpy(text, inside.p, n);
+    text[n] = '\0';
+    return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* host, host:port, [address] or [address]:port */
+static bool authority_check(str s)
+{
+    const char *colon = s.n ? memchr(s.p, ':', s.n) : NULL;
+    size_t n = colon ? (size_t)(colon - s.p) : s.n;
+    if (str_starts(s, S("["))) {
+        const char *end = memchr(s.p, ']', s.n);
+        n = end ? (size_t)(end - s.p) + 1 : 0;
+        if (n == 0 || !ipv6_check(str_of(s.p + 1, n - 2)) || (n < s.n && s.p[n] != ':'))
+            return false;
+    } else if (n == 0 || strcspn(s.p, "{}[]\\$'\"^`*<>=;,") < n) {
+        return false; /* no name may have them; libcurl would refuse them too, but too late */
+    }
+    return port_check(str_from(s, n + 1));
 }
 
 /* http or https, a host, a possible port; no blank or control character anywhere. */
-bool config_url_check(str url)
+static bool url_check(str url)
 {
     static const str schemes[] = {STR("http://"), STR("https://")};
     for (size_t i = 0; i < url.n; i++)
@@ -72,13 +117,7 @@ bool config_url_check(str url)
         str host = str_from(url, schemes[i].n);
         host.n = strcspn(host.p, "/?#") < host.n ? strcspn(host.p, "/?#") : host.n;
         const char *at = memrchr(host.p, '@', host.n);
-        if (at != NULL)
-            host = str_from(host, (size_t)(at + 1 - host.p));
-        const char *colon = memrchr(host.p, ':', host.n);
-        if (colon == NULL || memchr(colon, ']', (size_t)(host.p + host.n - colon)) != NULL)
-            return host.n > 0;
-        size_t n = (size_t)(colon - host.p);
-        return n > 0 && (n + 1 == host.n || port_check(str_from(host, n + 1)));
+        return authority_check(at ? str_from(host, (size_t)(at + 1 - host.p)) : host);
     }
     return false;
 }
@@ -86,19 +125,22 @@ bool config_url_check(str url)
 static bool read_target(const struct hook_source *s)
 {
     struct app_webhook *h = s->hook;
+    static const char *const known[] = {"function_name", "region", "async", NULL};
     const struct value *lambda = tree_get(s->v, S("lambda"));
     h->lambda_async = true;
     if (!text_member(s, s->v, "url", &h->url))
         return false;
-    if (h->url.n > 0 && !config_url_check(h->url))
+    if (h->url.n > 0 && !url_check(h->url))
         return bad_member(s, tree_get(s->v, S("url")), "url", "an absolute http or https URL");
     if (lambda != NULL &&
         (tree_get(lambda, S("function_name")) == NULL || tree_get(lambda, S("region")) == NULL))
         return bad_member(s, lambda, "lambda", "function_name and region");
-    if (lambda != NULL)
+    if (lambda != NULL) {
+        look_at_names(s, lambda, "webhooks[].lambda.", known);
         return text_member(s, lambda, "function_name", &h->lambda_function) &&
                text_member(s, lambda, "region", &h->lambda_region) &&
                flag_member(s, lambda, "async", &h->lambda_async);
+    }
     if (!text_member(s, s->v, "lambda_function", &h->lambda_function))
         return false;
     if (h->lambda_function.n > 0) {
@@ -173,12 +215,17 @@ static bool read_namespaces(const struct hook_source *s, const struct value *fil
 
 static bool read_filter(const struct hook_source *s)
 {
+    static const char *const known[] = {"channel_prefix",     "channel_name_starts_with",
+                                        "channel_suffix",     "channel_name_ends_with",
+                                        "channel_pattern",    "channel_namespace",
+                                        "channel_namespaces", NULL};
     struct app_webhook *h = s->hook;
     const struct value *f = tree_get(s->v, S("filter"));
     if (f == NULL)
         return true;
     if (f->type != VALUE_MAP)
         return bad_member(s, f, "filter", "an object");
+    look_at_names(s, f, "webhooks[].filter.", known);
     if (!text_member(s, f, "channel_name_starts_with", &h->filter.channel_prefix) ||
         !text_member(s, f, "channel_prefix", &h->filter.channel_prefix) ||
         !text_member(s, f, "channel_name_ends_with", &h->filter.channel_suffix) ||
@@ -244,14 +291,20 @@ static bool read_headers(const struct hook_source *s)
 
 static bool read_retry(const struct hook_source *s)
 {
+    static const char *const known[] = {
+        "enabled", "max_attempts", "max_elapsed_time_ms", "initial_backoff_ms", "max_backoff_ms",
+        NULL};
     struct app_webhook *h = s->hook;
     const struct value *v = tree_get(s->v, S("retry"));
     uint64_t attempts = 0;
-    h->retry.enabled = true;
+    h->retry.enabled = option(s->l, OPT_webhooks_retry_enabled)->b;
     if (!count_member(s, s->v, "request_timeout_ms", INT64_MAX, &h->request_timeout_ms))
         return false;
     if (v == NULL)
         return true;
+    if (v->type != VALUE_MAP)
+        return bad_member(s, v, "retry", "an object");
+    look_at_names(s, v, "webhooks[].retry.", known);
     h->retry.is_set = true;
     if (!flag_member(s, v, "enabled", &h->retry.enabled) ||
         !count_member(s, v, "max_attempts", UINT32_MAX, &attempts) ||
@@ -265,8 +318,12 @@ static bool read_retry(const struct hook_source *s)
 
 static bool read_hook(const struct hook_source *s)
 {
+    static const char *const known[] = {
+        "url",     "lambda", "lambda_function",    "event_types", "filter",
+        "headers", "retry",  "request_timeout_ms", NULL};
     if (s->v->type != VALUE_MAP)
         return bad_member(s, s->v, "each", "an object");
+    look_at_names(s, s->v, "webhooks[].", known);
     if (!read_target(s) || !read_events(s) || !read_filter(s) || !read_headers(s) || !read_retry(s))
         return false;
     if (s->hook->url.n == 0 && s->hook->lambda_function.n == 0)

@@ -349,6 +349,9 @@ static void app_mistakes(void **state)
     LOADS(APP("{\"id\":\"a\",\"key\":\"k/1\",\"secret\":\"s\",\"enabled\":true}"));
     assert_int_equal(said("URL path"), 1);
     config_finish(&c);
+    FAILS(APP("{\"id\":\"a\",\"key\":\"k\\r\\nX: y\",\"secret\":\"s\"}"),
+          "app \"a\": the key holds a control character"); /* SEC-20 */
+    FAILS(APP("{\"id\":\"a\",\"key\":\"k\\u007f\",\"secret\":\"s\"}"), "control character");
 }
 
 /* CFG-58, CFG-59: global limits count only when written, the app's own first. */
@@ -437,6 +440,61 @@ static void webhooks(void **state)
     config_finish(&c);
 }
 
+/* What libcurl would refuse later is refused now; what it takes is taken. */
+static void webhook_urls(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "http://[::1/",   "http://[zz]/", "http://[]/",  "http://[::1]x/", "http://u@:80/",
+        "http://a\\\\b/", "http://<a>/",  "http://:80/", "http://a:8x/",   "http://[::1]:99999/"};
+    static const char *const good[] = {
+        "http://[::1]:8080/x",       "http://[::1]",   "http://a:/x",
+        "http://u:p:q@h:1?a=<b>",    "HTTP://a_b-c.d", "https://1.2.3.4",
+        "http://[fe80::1%25eth0]:1/"};
+    char text[200];
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        snprintf(text, sizeof text, HOOK("\"url\":\"%s\"," ALL_EVENTS), bad[i]);
+        FAILS(text, "app \"a\": webhooks: url");
+    }
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        snprintf(text, sizeof text, HOOK("\"url\":\"%s\"," ALL_EVENTS), good[i]);
+        LOADS(text);
+        config_finish(&c);
+    }
+}
+
+/* A misspelt member of a webhook would widen what it gets, or how long it tries. */
+static void webhook_names(void **state)
+{
+    (void)state;
+    LOADS(HOOK("\"url\":\"http://h/\"," ALL_EVENTS ",\"filters\":{},\"filter\":{\"channel_prefx\":"
+               "\"a\"},\"retry\":{\"max_tries\":1},\"headers\":{\"X-Any\":\"1\"}"));
+    assert_int_equal(
+        said("unknown key \"webhooks[].filters\" in app \"a\", did you mean \"filter\"?"), 1);
+    assert_int_equal(said("\"webhooks[].filter.channel_prefx\""), 1);
+    assert_int_equal(said("\"webhooks[].retry.max_tries\""), 1);
+    assert_int_equal(r.strict, 3);
+    config_finish(&c);
+    LOADS(
+        HOOK("\"lambda\":{\"function_name\":\"f\",\"region\":\"r\",\"asynch\":true}," ALL_EVENTS));
+    assert_int_equal(said("\"webhooks[].lambda.asynch\""), 1);
+    config_finish(&c);
+    FAILS(HOOK("\"url\":\"http://h/\",\"retry\":5," ALL_EVENTS), "webhooks: retry");
+}
+
+/* A webhook that says nothing of `enabled` does as all do. */
+static void webhook_retry_enabled(void **state)
+{
+    (void)state;
+    LOADS("{\"webhooks\":{\"retry\":{\"enabled\":false}},\"app_manager\":{\"array\":{\"apps\":["
+          "{" APP_A ",\"webhooks\":[{\"url\":\"http://h/\"," ALL_EVENTS
+          ",\"retry\":{\"max_attempts\":3}},"
+          "{\"url\":\"http://h/\"," ALL_EVENTS ",\"retry\":{\"enabled\":true}}]}]}}}");
+    assert_false(only_app()->webhooks[0].retry.enabled);
+    assert_true(only_app()->webhooks[1].retry.enabled);
+    config_finish(&c);
+}
+
 /* CFG-70, CFG-71, CFG-72 */
 static void bootstrap_app(void **state)
 {
@@ -458,6 +516,9 @@ static void bootstrap_app(void **state)
     assert_false(load_one(file, "SOCKUDO_DEFAULT_APP_KEY=k"));
     assert_non_null(strstr(e.text, "SOCKUDO_DEFAULT_APP_ID"));
     assert_non_null(strstr(e.text, "SOCKUDO_DEFAULT_APP_SECRET"));
+    triple[1] = "SOCKUDO_DEFAULT_APP_KEY=k\n";
+    assert_false(load_env(file, triple));
+    assert_non_null(strstr(e.text, "SOCKUDO_DEFAULT_APP_KEY holds a control character"));
     assert_true(load_one(file, "SOCKUDO_SKIP_INLINE_APPS=true"));
     assert_int_equal(c.app_count, 0);
     config_finish(&c);
@@ -607,13 +668,28 @@ static void check_only(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(defaults),      TEST(which_file),      TEST(environment_wins),
-        TEST(syntax),        TEST(unknown_keys),    TEST(secrets_stay_inside),
-        TEST(interpolation), TEST(types),           TEST(both_app_shapes),
-        TEST(app_mistakes),  TEST(explicit_limits), TEST(origins),
-        TEST(webhooks),      TEST(bootstrap_app),   TEST(one_variable_many_keys),
-        TEST(scope),         TEST(partial_blocks),  TEST(combinations),
-        TEST(additions),     TEST(check_only)};
+    const struct CMUnitTest tests[] = {TEST(defaults),
+                                       TEST(which_file),
+                                       TEST(environment_wins),
+                                       TEST(syntax),
+                                       TEST(unknown_keys),
+                                       TEST(secrets_stay_inside),
+                                       TEST(interpolation),
+                                       TEST(types),
+                                       TEST(both_app_shapes),
+                                       TEST(app_mistakes),
+                                       TEST(explicit_limits),
+                                       TEST(origins),
+                                       TEST(webhooks),
+                                       TEST(webhook_urls),
+                                       TEST(webhook_names),
+                                       TEST(webhook_retry_enabled),
+                                       TEST(bootstrap_app),
+                                       TEST(one_variable_many_keys),
+                                       TEST(scope),
+                                       TEST(partial_blocks),
+                                       TEST(combinations),
+                                       TEST(additions),
+                                       TEST(check_only)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
