@@ -8,7 +8,9 @@ enum { HOST_MAX = 255 };
 /* The host without its port; empty if it is none that may stand in a URL. */
 static str host_of(str host)
 {
-    bool is_ipv6 = host.n > 0 && host.p[0] == '[';
+    if (host.n == 0)
+        return S("");
+    bool is_ipv6 = host.p[0] == '[';
     const char *end = is_ipv6 ? memchr(host.p, ']', host.n) : memchr(host.p, ':', host.n);
     size_t n = end ? (size_t)(end - host.p) + (is_ipv6 ? 1 : 0) : host.n;
     str port = str_from(host, n);

@@ -77,12 +77,17 @@ static struct rig *rig_create(void)
     return r;
 }
 
-static void rig_connect(struct rig *r)
+static void rig_connect_to(struct rig *r, enum http_kind kind)
 {
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     r->peer = pair[0];
-    assert_non_null(http_open(&r->thread.worker, pair[1], HTTP_MAIN));
+    assert_non_null(http_open(&r->thread.worker, pair[1], kind));
+}
+
+static void rig_connect(struct rig *r)
+{
+    rig_connect_to(r, HTTP_MAIN);
 }
 
 static void rig_destroy(struct rig *r)
@@ -651,9 +656,22 @@ static void leaves_when_idle(void **state)
     rig_destroy(r);
 }
 
+/* HTTP/1.0 needs no Host, but nobody can be sent elsewhere without one. */
+static void redirect_without_host(void **state)
+{
+    (void)state;
+    struct rig *r = rig_create();
+    rig_connect_to(r, HTTP_REDIRECT);
+    say(r, "GET / HTTP/1.0\r\n\r\n");
+    assert_true(heard(r, "HTTP/1.1 400 Bad Request\r\n"));
+    assert_true(heard(r, "Host is not valid"));
+    rig_destroy(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(redirect_without_host),
         cmocka_unit_test(small_body_is_dropped),
         cmocka_unit_test(dropped_body_never_comes),
         cmocka_unit_test(unread_body_closes),
