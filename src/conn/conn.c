@@ -523,6 +523,8 @@ static size_t conn_data(struct stream *s, char *in, size_t n, bool *more)
         if (used == 0)
             break;
         done += used;
+        if (!ws_reader_midway(&c->reader))
+            c->message_ms = 0; /* that one was whole in time */
     }
     ws_reader_release(&c->reader);
     bool midway = ws_reader_midway(&c->reader) || (done < n && !*more && !s->paused);

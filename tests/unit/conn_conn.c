@@ -297,6 +297,31 @@ static void sec2_trickled_message(void **state)
     turn();
 }
 
+/* Who talks without a pause is in the middle of a message whenever we look, and each was in time.
+ */
+static void sec2_messages_without_a_pause(void **state)
+{
+    enum { HEAD = 10 };
+    static const char message[] = "\x81\x8d\0\0\0\0{\"event\":\"x\"}";
+    char turned[sizeof message - 1];
+    (void)state;
+    app_scripted_mode(node.apps, APP_ANSWER_NOW);
+    int fd = say(upgrade);
+    assert_true(heard(fd, "pusher:connection_established"));
+    memcpy(turned, message + HEAD, sizeof turned - HEAD);
+    memcpy(turned + sizeof turned - HEAD, message, HEAD);
+    assert_int_equal(send(fd, message, HEAD, 0), HEAD);
+    for (int s = 0; s < 2 * CONN_MESSAGE_TIMEOUT_MS / 1000; s++) {
+        assert_int_equal(send(fd, turned, sizeof turned, 0), sizeof turned);
+        turn();
+        clock_ms += 1000;
+        turn();
+        assert_false(heard(fd, "not completed"));
+    }
+    close(fd);
+    turn();
+}
+
 /* ---- Confirm (design §4): what is waited for, and for how long ---- */
 
 static void send_text(int fd, const char *json)
@@ -685,6 +710,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(up_does_not_wait_for_a_slow_store, begin, end),
         cmocka_unit_test_setup_teardown(r9_packets_full_of_work, begin, end),
         cmocka_unit_test_setup_teardown(sec2_trickled_message, begin, end),
+        cmocka_unit_test_setup_teardown(sec2_messages_without_a_pause, begin, end),
         cmocka_unit_test_setup_teardown(subscribe_waits_for_the_adapter, begin_far, end),
         cmocka_unit_test_setup_teardown(adapter_is_away, begin_far, end),
         cmocka_unit_test_setup_teardown(adapter_says_it_is_away, begin_far, end),
