@@ -99,8 +99,8 @@ struct stream_pool {
     char *buffer;
     char *record; /* frames are joined there for TLS; NULL until the first such stream */
     uint16_t worker;
-    uint64_t dropped; /* frames that were not queued because their reader is slow */
-    uint64_t unsent;  /* bytes that the kernel refused and that still wait */
+    uint64_t dropped;    /* frames that were not queued because their reader is slow */
+    uint64_t unsent;     /* bytes that the kernel refused and that still wait */
     uint32_t handshakes; /* steps in this turn */
 };
 
@@ -156,8 +156,6 @@ void stream_pool_trim(struct stream_pool *p);
 void stream_ready(struct stream_pool *p, uint64_t key, uint32_t epoll_events);
 bool stream_pool_again(struct stream_pool *p);
 bool stream_pool_flush(struct stream_pool *p);
-/* Calls full() for the streams that passed a limit since; after a walk over subscribers. */
-void stream_pool_judge(struct stream_pool *p);
 static inline struct stream *stream_of_timer(struct timer *t)
 {
     return CONTAINER_OF(t, struct stream, timer);

@@ -313,6 +313,7 @@ void stream_drop_output(struct stream *s)
     if (s->out)
         sequence_unref(s->out);
     s->out = NULL;
+    s->over = false; /* also if all has left since the verdict */
     struct stream_queue *q = s->queue;
     if (!q)
         return;
@@ -325,7 +326,6 @@ void stream_drop_output(struct stream *s)
     }
     q->left_count = 0;
     q->left_bytes = 0;
-    s->over = false;
     if (keep == 0)
         stream_queue_free(s);
 }
@@ -351,11 +351,22 @@ void stream_end(struct stream *s, int64_t linger_ms)
     stream_mark(s);
 }
 
+/* Whoever passed a limit since; not at once, because that may be in a walk over subscribers. */
+static void judge(struct stream_pool *p)
+{
+    for (uint32_t i = 0; i < p->over.n; i++) {
+        struct stream *s = stream_list_find(p, &p->over, i);
+        if (s && s->over)
+            s->user->full(s);
+    }
+    p->over.n = 0;
+}
+
 /* Two passes over one list: what is marked during the flush waits for the next turn. */
 bool stream_pool_flush(struct stream_pool *p)
 {
     p->handshakes = 0;
-    stream_pool_judge(p);
+    judge(p);
     uint32_t end = p->dirty.n, writes = 0;
     while (p->dirty.head < end && writes < STREAM_FLUSH_SLICE) {
         struct stream *s = stream_list_find(p, &p->dirty, p->dirty.head++);
@@ -377,14 +388,4 @@ bool stream_pool_flush(struct stream_pool *p)
     }
     stream_slots_give_back(p);
     return p->dirty.n > 0;
-}
-
-void stream_pool_judge(struct stream_pool *p)
-{
-    for (uint32_t i = 0; i < p->over.n; i++) {
-        struct stream *s = stream_list_find(p, &p->over, i);
-        if (s && s->over)
-            s->user->full(s);
-    }
-    p->over.n = 0;
 }

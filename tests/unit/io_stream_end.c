@@ -99,6 +99,46 @@ static size_t hear(int peer, size_t most)
     return sum;
 }
 
+/* Judged too slow in a walk, and then, in the same turn, all of its queue leaves: what its user
+ * says at the end is still said (websocket-protocol.md §16). */
+static void on_full_say(struct stream *s)
+{
+    stream_drop_output(s);
+    say(s, 3);
+    stream_end(s, LINGER_MS);
+}
+static const struct stream_user farewell = {
+    .data = on_data, .timer = on_event, .gone = on_gone, .full = on_full_say, .drained = on_event};
+
+static void a_late_reader_hears_the_farewell(void **state)
+{
+    enum { LARGE = 1 << 18 };
+    static char bytes[LARGE];
+    (void)state;
+    int peer;
+    struct stream *s = opened(&peer);
+    s->user = &farewell;
+    s->limited = true;
+    pool.limits.max_messages = 2;
+    say(s, LARGE);
+    loop_turn(&loop, 0);
+    say(s, LARGE);
+    loop_turn(&loop, 0);
+    assert_true(stream_is_blocked(s));
+    say(s, 1);
+    assert_int_equal(pool.dropped, 1);
+    while (stream_is_blocked(s)) { /* the sockets of a turn come before its flush */
+        assert_true(recv(peer, bytes, sizeof bytes, 0) > 0);
+        stream_ready(&pool, (uint64_t)s->generation << 32 | s->slot, EPOLLOUT);
+    }
+    while (recv(peer, bytes, sizeof bytes, 0) > 0)
+        ;
+    pass(0);
+    assert_int_equal(recv(peer, bytes, sizeof bytes, 0), 3);
+    close(peer);
+    pass(0);
+}
+
 /* An answer of a megabyte over a slow line takes longer than the lingering, and arrives. */
 static void a_slow_reader_gets_all(void **state)
 {
@@ -215,9 +255,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(a_slow_reader_gets_all),
-        TEST(a_stalled_reader_is_cut),
-        TEST(lingering_has_ends),
+        TEST(a_late_reader_hears_the_farewell), TEST(a_slow_reader_gets_all),
+        TEST(a_stalled_reader_is_cut),          TEST(lingering_has_ends),
         TEST(trimmed_slots_forget_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
