@@ -58,29 +58,19 @@ bool timer_run(struct timer_wheel *w, int64_t now_ms, void (*fire)(void *, struc
         w->tick = last - TIMER_SLOTS; /* one full round sees every slot */
     while (w->tick < last) {
         struct timer **slot = &w->slots[(uint64_t)(w->tick + 1) % TIMER_SLOTS];
-        struct timer *keep = NULL;
         while (*slot && left > 0) {
             struct timer *t = *slot;
             unlink_from(w, t);
             if (t->due_ms <= now_ms) {
                 left--;
                 fire(ctx, t);
-            } else { /* moved to a later deadline since: set aside, put on its place below */
-                t->next = keep;
-                keep = t;
+            } else {
+                link_in(w, t); /* moved since: its place is another slot, behind `last` */
             }
         }
-        bool done = *slot == NULL;
-        if (done)
-            w->tick++;
-        while (keep) {
-            struct timer *t = keep;
-            keep = t->next;
-            t->next = NULL;
-            link_in(w, t);
-        }
-        if (!done)
+        if (*slot)
             return true;
+        w->tick++;
     }
     return false;
 }

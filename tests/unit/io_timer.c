@@ -61,8 +61,38 @@ static void moves(void **state)
     assert_int_equal(timer_wait_ms(&w, 10000, 777), 777);
 }
 
+/* Two lie in one slot; the first that fires stops the other, which was moved since. */
+static struct timer other;
+
+static void fire_and_stop(void *wheel, struct timer *t)
+{
+    fired++;
+    if (t != &other)
+        timer_stop(wheel, &other);
+}
+
+static void stops_another_while_it_fires(void **state)
+{
+    struct timer_wheel w;
+    struct timer t = {0};
+    (void)state;
+    timer_wheel_init(&w, 0);
+    fired = 0;
+    timer_set(&w, &t, 100);
+    timer_set(&w, &other, 100); /* in front of it */
+    timer_set(&w, &other, 1000);
+    for (int64_t now = 0; now < 2000; now += 10)
+        timer_run(&w, now, fire_and_stop, &w);
+    assert_int_equal(fired, 1);
+    assert_int_equal(w.count, 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(fires_in_time), cmocka_unit_test(moves)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fires_in_time),
+        cmocka_unit_test(moves),
+        cmocka_unit_test(stops_another_while_it_fires),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
