@@ -77,6 +77,16 @@ static bool sub_domain(str domain, str host)
     return host.n > domain.n && ends_nocase(host, domain) && host.p[host.n - domain.n - 1] == '.';
 }
 
+static bool text_matches(str pattern, str text)
+{
+    size_t at;
+    if (!find(pattern, S("*"), &at))
+        return str_eq_nocase(pattern, text);
+    str prefix = str_of(pattern.p, at), suffix = str_from(pattern, at + 1);
+    return text.n >= prefix.n + suffix.n && starts_nocase(text, prefix) &&
+           ends_nocase(text, suffix);
+}
+
 bool origin_matches(str pattern, str origin)
 {
     size_t at;
@@ -84,17 +94,12 @@ bool origin_matches(str pattern, str origin)
         return true;
     if (origin.n == 0 || !origin_pattern_check(pattern, NULL))
         return false;
-    if (!find(pattern, S("://"), &at)) {
-        if (find(origin, S("://"), &at))
-            origin = str_from(origin, at + 3);
-        if (str_starts(pattern, S("*.")))
-            return sub_domain(str_from(pattern, 2), origin);
-    }
-    if (!find(pattern, S("*"), &at))
-        return str_eq_nocase(pattern, origin);
-    str prefix = str_of(pattern.p, at), suffix = str_from(pattern, at + 1);
-    return origin.n >= prefix.n + suffix.n && starts_nocase(origin, prefix) &&
-           ends_nocase(origin, suffix);
+    if (find(pattern, S("://"), &at))
+        return text_matches(pattern, origin);
+    str host = find(origin, S("://"), &at) ? str_from(origin, at + 3) : origin;
+    if (str_starts(pattern, S("*.")))
+        return sub_domain(str_from(pattern, 2), host);
+    return text_matches(pattern, host) || text_matches(pattern, origin);
 }
 
 bool origin_allowed(const str *patterns, size_t n, str origin)

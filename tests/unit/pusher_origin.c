@@ -29,6 +29,9 @@ static void ws19_matches(void **state)
         {STR("https://ab*ba"), STR("https://aba"), false}, /* prefix and suffix must not overlap */
         {STR("https://ab*ba"), STR("https://abba"), true},
         {STR("http*://a.test"), STR("https://a.test"), true},
+        {STR("http*.a.test"), STR("https://b.a.test"), true},     /* the whole of what was sent */
+        {STR("app-*.a.test"), STR("https://app-1.a.test"), true}, /* or without the scheme */
+        {STR("app-*.a.test"), STR("https://b.a.test"), false},
         {STR("example.com:444"), STR("https://example.com:444"), true},
         {STR("EXAMPLE.com"), STR("https://example.COM"), true},
         {STR("*.Example.com"), STR("https://A.example.COM"), true},
