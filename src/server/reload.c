@@ -61,6 +61,7 @@ static bool take(struct server *s, struct config *fresh, struct err *e)
     logging_use(s->config);
     use_settings(s);
     server_tls_use(s, &certificates);
+    s->tls_look_ms = 0; /* it was set by the interval of before */
     return true;
 }
 

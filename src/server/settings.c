@@ -12,7 +12,7 @@ static struct stream_limits limits_of(const struct config *c)
     if (!messages && !c->websocket.max_bytes)
         messages = 1000;
     return (struct stream_limits){
-        .max_messages = (uint32_t)messages,
+        .max_messages = messages < UINT32_MAX ? (uint32_t)messages : UINT32_MAX,
         .max_bytes = bytes,
         .drop_when_full = !c->websocket.disconnect_on_buffer_full,
     };
