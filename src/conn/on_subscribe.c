@@ -34,6 +34,13 @@ static void refuse(struct conn *c, const struct request *q, const struct wire_er
     conn_error(c, q->channel, e);
 }
 
+static void refuse_full(struct conn *c, str channel)
+{
+    struct request q = {.channel = channel, .kind = channel_kind(channel)};
+    struct wire_error e = wire_error(WIRE_CHANNEL_FULL);
+    refuse(c, &q, &e);
+}
+
 /* ---- checking ---- */
 
 static bool name_is_fine(struct conn *c, struct request *q, struct wire_error *e)
@@ -105,7 +112,8 @@ static bool request_is_fine(struct conn *c, struct request *q, struct wire_error
 
 /* ---- answering ---- */
 
-static void answer_subscribed(struct conn *c, str channel, struct snapshot *snapshot)
+/* False: the members are more than our text holds, and nothing was said. */
+static bool answer_subscribed(struct conn *c, str channel, struct snapshot *snapshot)
 {
     struct buf *b = conn_worker(c)->json;
     buf_clear(b);
@@ -114,7 +122,10 @@ static void answer_subscribed(struct conn *c, str channel, struct snapshot *snap
                                   snapshot->count);
     else
         frame_subscribed(b, channel);
+    if (b->full)
+        return false;
     conn_send(c, buf_str(b));
+    return true;
 }
 
 /* The stored value names event and data; `channel` may be missing in what others wrote (§10). */
@@ -184,9 +195,15 @@ void subscribe_activate(struct conn *c, struct step *s)
         .held_seq = s->is_held ? s->reserved_seq : UINT64_MAX,
     };
     if (!registry_activate(w->node->registry, w->index, s->channel, &j, &w->scratch, &cached)) {
-        struct request q = {.channel = s->channel_name, .kind = kind};
-        struct wire_error e = wire_error(WIRE_CHANNEL_FULL);
-        refuse(c, &q, &e);
+        refuse_full(c, s->channel_name);
+        return;
+    }
+    bool is_told = answer_subscribed(c, s->channel_name, &j.snapshot);
+    snapshot_release(&j.snapshot);
+    if (!is_told) {
+        struct leave leave = {.app = c->app, .now_ms = w->loop.now_ms};
+        registry_leave(w->node->registry, w->index, &c->sub, c->sub.count - 1, &leave);
+        refuse_full(c, s->channel_name);
         return;
     }
     c->channels++;
@@ -194,8 +211,6 @@ void subscribe_activate(struct conn *c, struct step *s)
     conn_trace(c, .what = TRACE_SUBSCRIBED, .channel = s->channel_name);
     if (channel_needs_auth(kind))
         c->authorize_by_ms = 0;
-    answer_subscribed(c, s->channel_name, &j.snapshot);
-    snapshot_release(&j.snapshot);
     if (!kind.cache)
         return;
     if (s->is_held)
@@ -210,10 +225,10 @@ void subscribe_activate(struct conn *c, struct step *s)
 
 void subscribe_answer_again(struct conn *c, struct step *s)
 {
-    answer_subscribed(c, s->channel_name, &s->snapshot);
-    if (!channel_kind(s->channel_name).cache)
-        return;
-    answer_held(c, s);
+    if (!answer_subscribed(c, s->channel_name, &s->snapshot))
+        refuse_full(c, s->channel_name); /* what he has stays */
+    else if (channel_kind(s->channel_name).cache)
+        answer_held(c, s);
 }
 
 /* ---- starting ---- */

@@ -662,6 +662,50 @@ static void r13_online_and_offline(void **state)
     leave(w.fd);
 }
 
+/* ---- more members than a text may hold ---- */
+
+static void join(const struct client *c, const char *id, const char *escaped_info)
+{
+    char text[900], data[400];
+    uint8_t raw[HMAC_BYTES];
+    char hex[HMAC_HEX];
+    snprintf(data, sizeof data, "{\"user_id\":\"%s\",\"user_info\":\"%s\"}", id, escaped_info);
+    str parts[] = {str_z(c->id), S(":presence-a:"), str_z(data)};
+    struct hmac *h = hmac_create(S("s"));
+    hmac_sign(h, parts, COUNT_OF(parts), raw);
+    hmac_destroy(&h);
+    crypto_hex(raw, sizeof raw, hex);
+    snprintf(
+        text, sizeof text,
+        "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"presence-a\",\"auth\":\"k:%.*s\","
+        "\"channel_data\":\"{\\\"user_id\\\":\\\"%s\\\",\\\"user_info\\\":\\\"%s\\\"}\"}}",
+        HMAC_HEX, hex, id, escaped_info);
+    send_text(c->fd, text);
+}
+
+/* Half a list would be no JSON: who comes last is refused and is nobody's member. */
+static void a_list_that_does_not_fit_is_refused(void **state)
+{
+    char info[200];
+    (void)state;
+    memset(info, 'x', sizeof info - 1);
+    info[sizeof info - 1] = '\0';
+    struct client a = connect_client(), b = connect_client();
+    thread.worker.json->max = 500;
+    join(&a, "a", info);
+    assert_true(heard(a.fd, "subscription_succeeded"));
+    join(&b, "b", info);
+    const char *answer = all_heard(b.fd);
+    assert_null(strstr(answer, "subscription_succeeded"));
+    assert_non_null(strstr(answer, "pusher:subscription_error"));
+    assert_non_null(strstr(answer, "{\"code\":4100,\"message\":\"Over capacity\"}"));
+    assert_true(heard(a.fd, "member_removed"));
+    struct channel_counts counts = registry_counts(node.registry, S("1"), S("presence-a"));
+    assert_true(counts.users == 1 && counts.subscriptions == 1);
+    close(b.fd);
+    leave(a.fd);
+}
+
 /* ---- Pings whose answers nobody reads (security.md R9; SEC-10) ---- */
 
 static void r9_only_the_newest_pong_waits(void **state)
@@ -722,6 +766,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(signin_is_undone, begin_far_with_users, end),
         cmocka_unit_test_setup_teardown(signin_goes_on_alone, begin_far_with_users, end),
         cmocka_unit_test_setup_teardown(r13_online_and_offline, begin_with_users, end),
+        cmocka_unit_test_setup_teardown(a_list_that_does_not_fit_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(r9_only_the_newest_pong_waits, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
