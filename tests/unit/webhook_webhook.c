@@ -34,6 +34,7 @@ static struct {
     struct stub_answer rest;
     const char *hang_path; /* requests to paths that begin so get no answer */
     bool fails_every_third;
+    bool denies_after_first; /* private addresses, from the first request on */
 } t;
 
 static int64_t clock_of(void *ctx)
@@ -54,11 +55,15 @@ static void jump(int64_t ms)
     t.wall += ms;
 }
 
+static void deny_private(void);
+
 static struct stub_answer answer(void *ctx, const struct stub_request *r)
 {
     (void)ctx;
     char path[64] = "";
     size_t i = t.stub.count - 1;
+    if (t.denies_after_first)
+        deny_private();
     if (sscanf(r->head, "POST %63s", path) == 1 && t.hang_path &&
         strncmp(path, t.hang_path, strlen(t.hang_path)) == 0)
         return (struct stub_answer){0};
@@ -102,6 +107,13 @@ static const struct webhook_options defaults = {
     .retry = {true, 0, 300000, 1000, 60000},
     .wall_ms = wall_of,
 };
+
+static void deny_private(void)
+{
+    struct webhook_options opt = defaults;
+    opt.deny_private = true;
+    webhooks_configure(t.webhooks, &opt);
+}
 
 static void begin(void)
 {
@@ -457,6 +469,47 @@ static void sec24_private_addresses(void **state)
     assert_int_equal(queue_count(t.queue).dead, COUNT_OF(urls));
     assert_int_equal(t.stub.open_max, 0);
     finish();
+}
+
+/* One delivery that is answered with a redirect there and is not tried again. */
+static void redirected_once_to(const char *where)
+{
+    char location[96];
+    begin();
+    struct app_webhook *h = add_hook(add_app("hop"), "/", 0x7f);
+    h->retry.is_set = true;
+    h->retry.enabled = false;
+    run(defaults);
+    snprintf(location, sizeof location, "Location: http://%s:%u/\r\n", where, t.stub.port);
+    t.plan[0] = (struct stub_answer){307, location, NULL, 0};
+    t.denies_after_first = strcmp(where, "localhost") == 0;
+    tell(t.app[0]->id, WEBHOOK_CHANNEL_OCCUPIED, "c");
+    turns(1);
+    jump(60);
+    wait_requests(1);
+    settle();
+    assert_int_equal(queue_count(t.queue).dead, 1);
+    assert_int_equal(t.stub.count, 1);
+    assert_int_equal(t.stub.open_max, 1);
+}
+
+/* SEC-24: a redirect leads no further inside than a webhook may, whatever form the address has;
+ * each hop is judged anew. */
+static void sec24_redirects_inside(void **state)
+{
+    static struct log_recent lines[LOG_RECENT];
+    static const char *const inside[] = {"169.254.169.254",          "2852039166",
+                                         "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]",
+                                         "[fd00:ec2::254]",          "localhost"};
+    uint64_t total;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(inside); i++) {
+        redirected_once_to(inside[i]);
+        assert_true(log_recent(lines, &total) > 0);
+        if (strstr(lines[0].text, "the address is not allowed") == NULL)
+            fail_msg("%s: %s", inside[i], lines[0].text);
+        finish();
+    }
 }
 
 /* ---- selection ---- */
@@ -1118,6 +1171,7 @@ static void hook47_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sec24_redirects_inside), /* first: its lines are limited */
         cmocka_unit_test(hook1_worked_examples),
         cmocka_unit_test(hook6_keeps_text_readable),
         cmocka_unit_test(full_mailbox_refuses),
