@@ -100,11 +100,6 @@ static bool request_is_fine(struct conn *c, struct request *q, struct wire_error
         return user_channel_is_fine(c, q, e);
     if (!channel_needs_auth(q->kind))
         return true;
-    if (q->kind.base == CHANNEL_PRESENCE && q->channel_data.n == 0 && !c->user && q->has_auth &&
-        q->auth.n) {
-        *e = wire_error(WIRE_NO_CHANNEL_DATA);
-        return false;
-    }
     if (!auth_is_fine(c, q, e))
         return false;
     return q->kind.base != CHANNEL_PRESENCE || member_is_fine(c, q, e);
