@@ -1,8 +1,8 @@
 #!/bin/sh
 # scripts/test.sh - everything: builds, unit and talk tests under ASan and UBSan, start, reload and
 # drain, real clients, webhooks, metrics, Autobahn, the examples and the status page in a browser,
-# proxies in front, attacks, the Debian package, fuzz smoke, lint, docs, and what the checklists still
-# miss.
+# proxies in front, attacks, threads under TSan, the Debian package, fuzz smoke, lint, docs, and what
+# the checklists still miss.
 set -u
 cd "$(dirname "$0")/.."
 scripts/install.sh test || exit 1
@@ -64,6 +64,7 @@ step "status page" tests/status/run.sh build/sockudo
 step "proxies" tests/proxies/run.py build/sockudo
 step "security" tests/security/run.py build/sockudo
 step "llhttp" tests/security/llhttp.py build-asan/tests/http1_read
+step "threads (tsan)" scripts/check-tsan.sh
 step "faults (asan)" tests/security/run.py build-asan/sockudo calls_fail one_byte_at_a_time
 step "hardening" tests/package/hardening.py build
 step "packaging files" tests/package/files.py build/sockudo
