@@ -236,7 +236,10 @@ static void established(struct conn *c)
 static void admit(struct conn *c, struct app_answer *a)
 {
     struct worker *w = conn_worker(c);
-    if (a->err.kind != ERR_NONE) {
+    if (atomic_load(&w->node->draining)) { /* it has begun since */
+        app_unref(&a->app);
+        refuse(c, WIRE_DRAINING);
+    } else if (a->err.kind != ERR_NONE) {
         app_unref(&a->app);
         refuse(c, WIRE_APP_LOOKUP_FAILED);
     } else if (!a->found) {

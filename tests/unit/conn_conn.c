@@ -197,6 +197,21 @@ static void ws22_store_is_slow(void **state)
     assert_int_equal(thread.worker.pool.live, 0);
 }
 
+/* Its answer comes when the drain has passed by: who would be told of it any more (WS-118)? */
+static void ws118_store_answers_into_the_drain(void **state)
+{
+    (void)state;
+    app_scripted_mode(node.apps, APP_ANSWER_LATER);
+    int fd = say(upgrade);
+    atomic_store(&node.draining, true);
+    assert_true(app_scripted_release(node.apps, false));
+    turn();
+    assert_true(heard(fd, "{\"code\":4100,\"message\":\"Server shutting down\"}"));
+    assert_int_equal(atomic_load(&node.connections), 0);
+    close(fd);
+    turn();
+}
+
 /* http-api.md §9: the look-up of /up/{app} takes health_check_timeout_ms at most; what the store
  * says later is not taken for the answer to the next request. */
 static void up_does_not_wait_for_a_slow_store(void **state)
@@ -751,6 +766,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ws22_store_is_away, begin, end),
         cmocka_unit_test_setup_teardown(ws22_store_is_slow, begin, end),
+        cmocka_unit_test_setup_teardown(ws118_store_answers_into_the_drain, begin, end),
         cmocka_unit_test_setup_teardown(up_does_not_wait_for_a_slow_store, begin, end),
         cmocka_unit_test_setup_teardown(r9_packets_full_of_work, begin, end),
         cmocka_unit_test_setup_teardown(sec2_trickled_message, begin, end),
