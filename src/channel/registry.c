@@ -283,8 +283,10 @@ static void cached_store(struct registry *r, const struct message *m)
     registry_cache_key(&key, m->app, m->channel);
     frame_event_raw(&json, m->event, m->channel, m->data, S(""));
     struct cache_answer answer;
-    (void)cache_set(r->cache, (struct handle){0}, buf_str(&key), buf_str(&json), r->cache_ttl_ms,
-                    &answer, cached_stored);
+    enum when when = cache_set(r->cache, (struct handle){0}, buf_str(&key), buf_str(&json),
+                               r->cache_ttl_ms, &answer, cached_stored);
+    if (when == DONE && answer.err.kind == ERR_LIMIT) /* then none, rather than an older one */
+        (void)cache_remove(r->cache, (struct handle){0}, buf_str(&key), &answer, cached_stored);
     buf_finish(&key);
     buf_finish(&json);
 }
