@@ -140,7 +140,7 @@ static void failed(struct run *r)
                                 r->attempt.retry_after_ms);
     bool is_too_late =
         w->is_closing && delay > CLOSING_WAIT_MS && !(queue_caps(w->queue) & QUEUE_SHARED);
-    lane_leave(&w->lanes, r->lane, true, delay >= 0 && !is_too_late, r->hash);
+    lane_leave(&w->lanes, r->lane, true, w->opt.ordered && delay >= 0 && !is_too_late, r->hash);
     count(r, delay < 0 ? label_outcome_EXPIRED : label_outcome_RETRY);
     if (is_too_late)
         count_dropped(label_drop_reason_SHUTDOWN, r->events);
@@ -193,12 +193,15 @@ static void start(struct run *r)
 }
 
 /* The budget runs from the first attempt. Where the endpoint fails for others already, it runs from
- * the event: otherwise what waits behind them would outlive its use. */
+ * the event: otherwise what waits behind them would outlive its use. But who comes and finds nobody
+ * has his attempt, however short the budget is: else nothing could show that the endpoint is back.
+ */
 static int64_t time_left(const struct run *r)
 {
     struct retry_policy p = retry_policy_of(&r->webhooks->opt, r->hook);
     int64_t begin = r->job.attempts > 0 ? r->job.first_ms : r->job.time_ms;
-    if (r->job.attempts == 0 && !lane_is_failing(r->lane))
+    bool is_first = r->queued->lane == 0 && lane_is_idle(r->lane);
+    if (r->job.attempts == 0 && (is_first || !lane_is_failing(r->lane)))
         return LANE_WAIT_MS;
     return begin + p.max_elapsed_ms - wall_ms(r->webhooks);
 }

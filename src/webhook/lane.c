@@ -15,7 +15,7 @@ void lanes_finish(struct lanes *l)
             l->buckets[i] = x->chain;
 }
 
-static bool is_idle(const struct lane *x)
+bool lane_is_idle(const struct lane *x)
 {
     return x->active == 0 && x->waiting == 0 && x->called == 0 && x->holder == 0;
 }
@@ -25,7 +25,7 @@ static void sweep(struct lanes *l)
 {
     for (size_t i = 0; i < LANE_BUCKETS; i++)
         for (struct lane **at = &l->buckets[i], *x; (x = *at) != NULL;) {
-            if (!is_idle(x)) {
+            if (!lane_is_idle(x)) {
                 at = &x->chain;
                 continue;
             }
@@ -155,6 +155,16 @@ void lanes_forget(struct lanes *l, uint64_t job_hash)
                 x->holder = 0;
                 x->holder_waits = false;
             }
+}
+
+void lanes_unorder(struct lanes *l)
+{
+    for (size_t i = 0; i < LANE_BUCKETS; i++)
+        for (struct lane *x = l->buckets[i]; x != NULL; x = x->chain) {
+            x->holder = 0;
+            x->holder_waits = false;
+        }
+    lanes_call(l);
 }
 
 /* One of its jobs; false: the queue has none at hand, they come when their time is over. */

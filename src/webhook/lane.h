@@ -53,8 +53,12 @@ void lane_leave(struct lanes *l, struct lane *lane, bool failed, bool comes_agai
                 uint64_t job_hash);
 /* The job will not come again: wherever others wait for it, they need not any more. */
 void lanes_forget(struct lanes *l, uint64_t job_hash);
+/* webhooks.ordered has changed: jobs come to other lanes from now on, nobody waits for one here. */
+void lanes_unorder(struct lanes *l);
 /* Jobs are called into the room there is; after every end of a job. */
 void lanes_call(struct lanes *l);
 bool lane_is_failing(const struct lane *lane);
+/* Nobody is in it, waits for it, or comes to it again. */
+bool lane_is_idle(const struct lane *lane);
 
 #endif

@@ -234,8 +234,11 @@ struct webhooks *webhooks_create(struct loop *loop, struct queue *queue, struct 
 
 void webhooks_configure(struct webhooks *w, const struct webhook_options *opt)
 {
+    bool is_other_order = w->opt.ordered != opt->ordered;
     w->opt = *opt;
     http_client_set_reach(w->http, reach_of(opt));
+    if (is_other_order)
+        lanes_unorder(&w->lanes);
 }
 
 bool webhooks_flushed(struct webhooks *w)

@@ -1024,6 +1024,61 @@ static void circuit(void **state)
     finish();
 }
 
+/* Without time for a second attempt an endpoint that failed is still asked: it may be back. */
+static void comes_back_without_a_budget(void **state)
+{
+    (void)state;
+    begin();
+    struct app *a = add_app("nobudget");
+    add_hook(a, "/", 0x7f);
+    struct webhook_options opt = defaults;
+    opt.retry.max_elapsed_ms = 0;
+    run(opt);
+    t.rest.status = 500;
+    for (size_t i = 1; i <= 7; i++) {
+        tell(a->id, WEBHOOK_CHANNEL_OCCUPIED, "c");
+        turns(1);
+        jump(60);
+        wait_requests(i);
+        settle();
+    }
+    t.rest.status = 200;
+    tell(a->id, WEBHOOK_CHANNEL_OCCUPIED, "c");
+    turns(1);
+    jump(60);
+    wait_requests(8);
+    wait_idle();
+    assert_int_equal(queue_count(t.queue).dead, 7);
+    finish();
+}
+
+/* A job that fails under one order and passes under the other holds up nobody afterwards. */
+static void order_is_switched(void **state)
+{
+    (void)state;
+    begin();
+    struct app *a = add_app("switched");
+    add_hook(a, "/", 0x7f);
+    struct webhook_options opt = defaults, ordered = defaults;
+    opt.batching = ordered.batching = false;
+    ordered.ordered = true;
+    run(ordered);
+    t.rest.status = 500;
+    tell(a->id, WEBHOOK_CHANNEL_OCCUPIED, "c-0");
+    wait_requests(1);
+    settle();
+    webhooks_configure(t.webhooks, &opt);
+    t.rest.status = 200;
+    jump(1300);
+    wait_requests(2);
+    wait_idle();
+    webhooks_configure(t.webhooks, &ordered);
+    tell(a->id, WEBHOOK_CHANNEL_VACATED, "c-0");
+    wait_requests(3);
+    wait_idle();
+    finish();
+}
+
 /* HOOK-46 */
 static void hook46_ordered(void **state)
 {
@@ -1196,6 +1251,8 @@ int main(void)
         cmocka_unit_test(hook43_hook44_only_who_failed),
         cmocka_unit_test(hook42_hanging_endpoints),
         cmocka_unit_test(circuit),
+        cmocka_unit_test(comes_back_without_a_budget),
+        cmocka_unit_test(order_is_switched),
         cmocka_unit_test(hook46_ordered),
         cmocka_unit_test(store_is_slow_or_away),
         cmocka_unit_test(foreign_jobs),
