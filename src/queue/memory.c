@@ -174,7 +174,8 @@ static enum when memory_push(struct queue *q, str payload, struct err *out, stru
     struct memory *m = memory_of(q);
     uint64_t count = m->waiting.count + m->delayed.count + m->active.count;
     uint64_t bytes = m->waiting.bytes + m->delayed.bytes + m->active.bytes;
-    if (count >= m->capacity || bytes + payload.n > m->capacity_bytes) {
+    bool is_too_much = count > 0 && bytes + payload.n > m->capacity_bytes;
+    if (count >= m->capacity || is_too_much) {
         err_set(out, ERR_LIMIT, "the queue is full: %llu jobs, %llu bytes",
                 (unsigned long long)count, (unsigned long long)bytes);
         return DONE;

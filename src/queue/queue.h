@@ -5,8 +5,8 @@
  * What waits, waits in the queue and holds no credit.
  *
  * Nature   one loop: every call and every callback happens on it. A push answers DONE or LATER
- * Limits   memory: capacity jobs and capacity_bytes, then a push fails with ERR_LIMIT;
- *          dead jobs: failed_retention and QUEUE_DEAD_BYTES, the oldest go first
+ * Limits   memory: capacity jobs and capacity_bytes (one alone may be larger), then a push fails
+ *          with ERR_LIMIT; dead jobs: failed_retention and QUEUE_DEAD_BYTES, the oldest go first
  * Order    first in, first out among the jobs that are due
  * Source   drivers.md §6.1, §6.2, §9.11; configuration.md §6 queue.*
  */

@@ -203,6 +203,11 @@ static void bytes_are_bounded(void **state)
     assert_int_equal(push("1234"), ERR_LIMIT);
     assert_int_equal(push("123"), ERR_NONE);
     finish();
+    /* Alone, a job has room whatever its size: refused for ever it would stop all behind it. */
+    open_with(NULL, (struct queue_options){.driver = S("memory"), .capacity_bytes = 4});
+    assert_int_equal(push("12345"), ERR_NONE);
+    assert_int_equal(push("1"), ERR_LIMIT);
+    finish();
 }
 
 static void calls_the_oldest_of_a_lane(void **state)
