@@ -112,21 +112,48 @@ static const struct value *next_member(const struct value *from, const struct va
     return best;
 }
 
-/* As it was written, but in an order that does not depend on the format of the file. */
-static void copy(struct printer *p, struct value *parent, str key, const struct value *from)
+static bool is_among(str name, const str *names, size_t n)
 {
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(name, names[i]))
+            return true;
+    return false;
+}
+
+/* As it was written, but in an order that does not depend on the format of the file. Of webhooks
+ * and certificates only texts that count are shown: what else stands there, and the value of a
+ * header, nobody knows. name: its own, or of the list that it is in; empty: of something unknown.
+ */
+static void copy(struct printer *p, struct value *parent, str key, str name,
+                 const struct value *from)
+{
+    static const str texts[] = {STR("url"),
+                                STR("event_types"),
+                                STR("function_name"),
+                                STR("region"),
+                                STR("lambda_function"),
+                                STR("channel_prefix"),
+                                STR("channel_suffix"),
+                                STR("channel_pattern"),
+                                STR("channel_name_starts_with"),
+                                STR("channel_name_ends_with"),
+                                STR("channel_namespace"),
+                                STR("channel_namespaces"),
+                                STR("cert_path"),
+                                STR("key_path")};
+    static const str maps[] = {STR("webhooks"), STR("lambda"), STR("filter"), STR("retry"),
+                               STR("certificates")};
     struct value *v = add(p, parent, key, from->type);
-    bool is_map = from->type == VALUE_MAP, is_headers = str_eq(key, S("headers"));
+    bool is_map = from->type == VALUE_MAP, is_shown = is_among(name, texts, COUNT_OF(texts));
+    if (is_map && !is_among(name, maps, COUNT_OF(maps)))
+        name = S("");
     v->b = from->b;
     v->i = from->i;
     v->f = from->f;
-    v->s = masked(&p->a, key, from->s);
+    v->s = is_shown || from->s.n == 0 ? masked(&p->a, name, from->s) : S("***");
     for (const struct value *m = is_map ? next_member(from, NULL) : from->first; m != NULL;
          m = is_map ? next_member(from, m) : m->next)
-        if (is_headers && m->type == VALUE_STR)
-            add(p, v, m->key, VALUE_STR)->s = S("***");
-        else
-            copy(p, v, m->key, m);
+        copy(p, v, m->key, is_map && name.n > 0 ? m->key : name, m);
 }
 
 /* ---- apps ---- */
@@ -187,7 +214,7 @@ static void add_app(struct printer *p, struct value *list, const struct app *a)
         add_str(p, origins, S(""), a->allowed_origins[i]);
     const struct value *hooks = a->webhook_count > 0 ? webhooks_of(p->c, a) : NULL;
     if (hooks != NULL)
-        copy(p, policy, S("webhooks"), hooks);
+        copy(p, policy, S("webhooks"), S("webhooks"), hooks);
 }
 
 /* ---- options ---- */
@@ -246,7 +273,7 @@ static void add_value(struct printer *p, struct value *to, str key, const struct
         add_str(p, to, key, v->s);
         return;
     case TYPE_TREE:
-        copy(p, to, key, v->tree);
+        copy(p, to, key, key, v->tree);
         return;
     default:
         if (row->type == TYPE_WORKERS && v->i == 0)

@@ -67,7 +67,10 @@ static void assert_has(const char *part)
     "\"dynamodb\":{\"aws_secret_access_key\":\"hidden15\"}},"                                      \
     "\"app_manager\":{\"array\":{\"apps\":[{\"id\":\"a\",\"key\":\"k\",\"secret\":\"hidden16\","   \
     "\"enabled\":true,\"webhooks\":[{\"url\":\"https://u:hidden17@h/p?t=hidden18\","               \
-    "\"event_types\":[],\"headers\":{\"Authorization\":\"hidden19\"}}]}]}}}"
+    "\"event_types\":[],\"headers\":{\"Authorization\":\"hidden19\",\"url\":\"hidden20\"},"        \
+    "\"auth\":\"hidden21\",\"Headers\":{\"url\":\"hidden22\",\"x\":{\"url\":\"hidden23\"}},"       \
+    "\"keys\":["                                                                                   \
+    "\"hidden24\"],\"filter\":{\"channel_prefix\":\"shown-\"}}]}]}}}"
 
 /* CFG-17 */
 static void secrets_are_masked(void **state)
@@ -81,6 +84,8 @@ static void secrets_are_masked(void **state)
     assert_has("\"redis://***@h\"");
     assert_has("\"https://***@h/p?***\"");
     assert_has("\"Authorization\": \"***\"");
+    assert_has("\"auth\": \"***\"");
+    assert_has("\"channel_prefix\": \"shown-\"");
     assert_has("\"passphrase\": \"***\"");
     assert_has("\"secret\": \"***\"");
 }
