@@ -94,11 +94,34 @@ static void listen_pause(struct worker_thread *t, const char *why)
     t->live_at_pause = t->worker.pool.live;
 }
 
+static bool is_service(const struct worker_thread *t)
+{
+    return t->worker.index == t->worker.node->worker_count;
+}
+
 /* The rest is for logs, backends and metrics, whose listener is the service thread's. */
 static bool is_reserved(const struct worker_thread *t, int fd)
 {
     const struct node *n = t->worker.node;
-    return n->last_fd && fd >= n->last_fd && t->worker.index != n->worker_count;
+    return n->last_fd && fd >= n->last_fd && !is_service(t);
+}
+
+static void leave_if_idle(struct stream *s, void *ctx)
+{
+    (void)ctx;
+    http_leave_if_idle(s);
+}
+
+/* The metrics listener lives from the reserve and takes half of it at most: then idle connections
+ * make room, or whoever can reach the port could take all descriptors of the process. */
+static bool is_crowded(struct worker_thread *t)
+{
+    const struct node *n = t->worker.node;
+    uint32_t half = (uint32_t)(n->last_fd - n->full_fd) / 2;
+    if (!is_service(t) || n->last_fd == 0 || t->worker.pool.live < (half ? half : 1))
+        return false;
+    stream_each(&t->worker.pool, leave_if_idle, NULL);
+    return true;
 }
 
 static bool has_room(const struct worker_thread *t)
@@ -112,7 +135,7 @@ static bool has_room(const struct worker_thread *t)
 
 static void listen_again(struct worker_thread *t)
 {
-    if (!has_room(t)) {
+    if (is_crowded(t) || !has_room(t)) {
         t->listen_again_ms = t->worker.loop.now_ms + LISTEN_PAUSE_MS;
         t->live_at_pause = t->worker.pool.live;
         return;
@@ -146,6 +169,10 @@ static void accept_some(void *ctx, uint32_t events)
     struct worker_thread *t = l->thread;
     (void)events;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        if (is_crowded(t)) {
+            listen_pause(t, "the metrics listener has half of the reserved descriptors");
+            return;
+        }
         int fd = sock_accept(l->fd);
         if (fd < 0) {
             if (is_shortage(errno))
@@ -398,11 +425,10 @@ static void on_timer(void *ctx, struct timer *timer)
 static void turn_judge(struct worker_thread *t)
 {
     struct loop *l = &t->worker.loop;
-    bool is_service = t->worker.index == t->worker.node->worker_count;
     int64_t now = l->clock(l->clock_ctx);
     atomic_store_explicit(&t->turned_ms, now, memory_order_relaxed);
-    metrics_sample(&metrics_thread()->cells.event_loop_lag[is_service ? label_thread_SERVICE
-                                                                      : label_thread_WORKER],
+    metrics_sample(&metrics_thread()->cells.event_loop_lag[is_service(t) ? label_thread_SERVICE
+                                                                         : label_thread_WORKER],
                    (double)(now - l->now_ms));
 }
 
