@@ -59,46 +59,70 @@ static void grow(struct presence *p)
     p->bucket_count = n;
 }
 
+static struct presence_text *text_create(size_t cap)
+{
+    struct presence_text *t = mem_alloc(sizeof *t + cap);
+    atomic_init(&t->refs, 1);
+    t->cap = cap;
+    t->n = 0;
+    return t;
+}
+
 static void text_add(struct presence_text **t, str s)
 {
     struct presence_text *old = *t;
-    size_t n = old ? old->n : 0;
-    if (!old || n + s.n > old->cap) {
-        size_t cap = (n + s.n) * 2 + 64;
-        struct presence_text *x = mem_alloc(sizeof *x + cap);
-        atomic_init(&x->refs, 1);
-        x->cap = cap;
-        x->n = n;
-        if (n)
-            memcpy(x->bytes, old->bytes, n);
-        text_unref(t); /* readers keep the old one */
-        *t = x;
+    if (old->n + s.n > old->cap) {
+        *t = text_create((old->n + s.n) * 2);
+        memcpy((*t)->bytes, old->bytes, old->n);
+        (*t)->n = old->n;
+        text_unref(&old); /* readers keep it */
     }
-    memcpy((*t)->bytes + n, s.p, s.n);
-    (*t)->n = n + s.n;
+    memcpy((*t)->bytes + (*t)->n, s.p, s.n);
+    (*t)->n += s.n;
+}
+
+/* A member's piece of `hash` begins with his piece of `ids`. */
+static void piece_add(struct presence *p, struct member *m, const char *piece)
+{
+    str comma = p->ids->n ? S(",") : S("");
+    text_add(&p->ids, comma);
+    text_add(&p->ids, str_of(piece, m->id_piece_n));
+    text_add(&p->hash, comma);
+    m->piece_at = p->hash->n;
+    text_add(&p->hash, str_of(piece, m->piece_n));
 }
 
 /* The texts stand inside a JSON string: everything is escaped twice, once here. */
-static void snapshot_append(struct presence *p, const struct member *m)
+static void piece_make(struct presence *p, struct member *m)
 {
-    struct buf id, ids, hash;
+    struct buf id, piece;
     buf_init(&id, SIZE_MAX);
-    buf_init(&ids, SIZE_MAX);
-    buf_init(&hash, SIZE_MAX);
+    buf_init(&piece, SIZE_MAX);
     json_add_string(&id, m->user_id);
-    if (p->ids && p->ids->n) {
-        buf_char(&ids, ',');
-        buf_char(&hash, ',');
-    }
-    json_add_escaped(&ids, buf_str(&id));
-    json_add_escaped(&hash, buf_str(&id));
-    buf_char(&hash, ':');
-    json_add_escaped(&hash, m->user_info);
-    text_add(&p->ids, buf_str(&ids));
-    text_add(&p->hash, buf_str(&hash));
+    json_add_escaped(&piece, buf_str(&id));
+    m->id_piece_n = (uint32_t)piece.n;
+    buf_char(&piece, ':');
+    json_add_escaped(&piece, m->user_info);
+    m->piece_n = (uint32_t)piece.n;
+    piece_add(p, m, piece.p);
     buf_finish(&id);
-    buf_finish(&ids);
-    buf_finish(&hash);
+    buf_finish(&piece);
+}
+
+/* From the pieces of the text before: each is made once, or a member who comes and goes would have
+ * all the others made anew each time. */
+static void texts_build(struct presence *p)
+{
+    struct presence_text *old = p->hash;
+    size_t cap = (old ? old->n : 0) + 256;
+    p->ids = text_create(cap / 4);
+    p->hash = text_create(cap);
+    for (struct member *m = p->first; m; m = m->next)
+        if (m->piece_n)
+            piece_add(p, m, old->bytes + m->piece_at);
+        else
+            piece_make(p, m);
+    text_unref(&old);
 }
 
 static void lease_drop(struct presence *p, struct member *m)
@@ -132,7 +156,7 @@ struct member *presence_join(struct presence *p, str user_id, str user_info, boo
     if (++p->count > p->bucket_count)
         grow(p);
     if (p->ids)
-        snapshot_append(p, m);
+        piece_make(p, m);
     return m;
 }
 
@@ -144,9 +168,9 @@ static void unlink_member(struct presence *p, struct member *m)
     while (*at != m)
         at = &(*at)->chain;
     *at = m->chain;
-    p->count--;
     text_unref(&p->ids);
-    text_unref(&p->hash);
+    if (--p->count == 0)
+        text_unref(&p->hash);
 }
 
 bool presence_leave(struct presence *p, struct member *m)
@@ -179,12 +203,8 @@ struct member *presence_lease_ended(struct presence *p, int64_t now_ms)
 
 void snapshot_take(struct presence *p, struct snapshot *out)
 {
-    if (!p->ids) {
-        text_add(&p->ids, S(""));
-        text_add(&p->hash, S(""));
-        for (const struct member *m = p->first; m; m = m->next)
-            snapshot_append(p, m);
-    }
+    if (!p->ids)
+        texts_build(p);
     atomic_fetch_add_explicit(&p->ids->refs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&p->hash->refs, 1, memory_order_relaxed);
     *out = (struct snapshot){p->ids, p->hash, p->ids->n, p->hash->n, p->count};

@@ -4,7 +4,7 @@
  * Source   websocket-protocol.md §9.3
  *
  * The snapshot's texts are appended to, never changed: a reader holds the buffer and the length it
- * saw. A leave makes the next snapshot start new buffers.
+ * saw. A leave makes the next snapshot start new buffers, filled with the pieces of those before.
  */
 #ifndef CHANNEL_PRESENCE_H
 #define CHANNEL_PRESENCE_H
@@ -20,8 +20,10 @@ struct member {                 /* one user of one channel */
     uint32_t subscriptions; /* of this user in this channel, all workers; 0: on lease */
     bool is_told;           /* webhooks know him: hooks_user_left may tell that he is gone */
     struct member *lease_next, *lease_prev;
-    int64_t lease_ms; /* when it ends */
-    str user_id, user_info; /* behind the struct; never change */
+    int64_t lease_ms;             /* when it ends */
+    size_t piece_at;              /* his place in the `hash` that he was put into */
+    uint32_t piece_n, id_piece_n; /* 0: in none yet; how much of it is his id */
+    str user_id, user_info;       /* behind the struct; never change */
     char text[];
 };
 struct presence_text { /* counted, append-only */
@@ -34,7 +36,8 @@ struct presence {
     struct member **buckets;
     uint32_t bucket_count, count;
     struct member *leases, *last_lease; /* in the order they began */
-    struct presence_text *ids, *hash; /* NULL: build anew */
+    struct presence_text *ids;  /* NULL: somebody has left, or nobody has asked: build anew */
+    struct presence_text *hash; /* then that of before, whose pieces are used again, or NULL */
 };
 /* What a joiner is told: two references and their lengths. */
 struct snapshot {
