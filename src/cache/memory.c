@@ -7,7 +7,8 @@
 #include "cache/driver.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
+
+#include "base/hash.h"
 
 enum { ENTRIES_DEFAULT = 10000, FIRST_BUCKETS = 64 };
 static const uint64_t bytes_default = 64 << 20;
@@ -25,24 +26,12 @@ struct memory {
     struct cache base;
     int64_t ttl_ms;
     uint64_t max_entries, max_bytes;
-    uint64_t seed;
     pthread_mutex_t lock; /* leaf; everything below */
     struct entry **buckets;
     size_t bucket_count; /* a power of two */
     struct entry *newest, *oldest;
     uint64_t count, bytes;
 };
-
-/* FNV-1a from a random start, mixed: channel names are chosen by clients. */
-static uint64_t hash_of(const struct memory *m, str key)
-{
-    uint64_t h = m->seed;
-    for (size_t i = 0; i < key.n; i++) {
-        h = (h ^ (unsigned char)key.p[i]) * 0x9E3779B97F4A7C15u;
-        h ^= h >> 29;
-    }
-    return h ^ h >> 32;
-}
 
 static str key_of(const struct entry *x)
 {
@@ -138,7 +127,7 @@ static void insert(struct memory *m, struct entry *x)
 static struct entry *entry_make(struct memory *m, str key, str value, int64_t ttl_ms)
 {
     struct entry *x = mem_alloc(sizeof *x + key.n + value.n);
-    x->hash = hash_of(m, key);
+    x->hash = hash_bytes(key);
     x->expires_ms = ttl_ms > 0 ? m->base.now_ms(m->base.now_ctx) + ttl_ms : 0;
     x->key_n = key.n;
     x->value_n = value.n;
@@ -155,8 +144,6 @@ static bool memory_open(struct cache *c, const struct cache_options *opt, struct
     m->ttl_ms = opt->memory.ttl_ms;
     m->max_entries = opt->memory.max_entries ? opt->memory.max_entries : ENTRIES_DEFAULT;
     m->max_bytes = opt->memory.max_bytes ? opt->memory.max_bytes : bytes_default;
-    if (getrandom(&m->seed, sizeof m->seed, 0) != sizeof m->seed)
-        m->seed = (uint64_t)(uintptr_t)m;
     m->bucket_count = FIRST_BUCKETS;
     m->buckets = mem_zero(m->bucket_count * sizeof *m->buckets);
     pthread_mutex_init(&m->lock, NULL);
@@ -177,7 +164,7 @@ static enum when memory_get(arena *a, struct cache *c, str key, struct cache_ans
 {
     (void)call;
     struct memory *m = (struct memory *)c;
-    uint64_t hash = hash_of(m, key);
+    uint64_t hash = hash_bytes(key);
     pthread_mutex_lock(&m->lock);
     struct entry *x = find(m, key, hash);
     if (x != NULL) {
@@ -211,7 +198,7 @@ static enum when memory_remove(struct cache *c, str key, struct cache_answer *ou
 {
     (void)call;
     struct memory *m = (struct memory *)c;
-    uint64_t hash = hash_of(m, key);
+    uint64_t hash = hash_bytes(key);
     pthread_mutex_lock(&m->lock);
     struct entry *x = find(m, key, hash);
     out->found = x != NULL;
