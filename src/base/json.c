@@ -624,11 +624,6 @@ bool json_is_integer(struct json v)
     return p < end && skip_digits(p, end) == end;
 }
 
-bool json_is_true(struct json v)
-{
-    return v.type == JSON_BOOL && str_eq(v.raw, S("true"));
-}
-
 /* ---- writing ------------------------------------------------------------------------------- */
 
 static const char short_escape[256] = {['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\t'] = 't',

@@ -62,7 +62,6 @@ bool json_next(struct json_iter *it, struct json *key_out, struct json *value_ou
  * Empty for other types. May contain NUL (from \u0000). */
 str json_string(struct json v, arena *a);
 bool json_is_integer(struct json v); /* -?digits, of any length */
-bool json_is_true(struct json v);
 
 /* Writers; false as buf_add: it did not fit. Escaped are only ", \ and bytes below 0x20. */
 bool json_add_string(struct buf *b, str s);    /* with quotes */

@@ -111,7 +111,6 @@ static void holds_keep(struct local_channel *c, struct message *m, uint64_t seq)
         if (h->newest)
             message_unref(h->newest);
         h->newest = message_ref(m);
-        h->newest_seq = seq;
     }
 }
 

@@ -31,7 +31,6 @@ struct local_hold {
     struct local_hold *next, **back;
     uint64_t reserved_seq;
     struct message *newest; /* NULL: none came by */
-    uint64_t newest_seq;
 };
 struct local_channel {
     struct record *record; /* valid while the record holds our entry; NULL afterwards */

@@ -15,8 +15,7 @@ enum message_flags {
     MESSAGE_SYSTEM = 2, /* member_added and the like: never left out for a slow reader */
 };
 
-/* The sender's socket, resolved once: worker and slot, and the generation if it is ours to know,
- * else the connection number of its socket_id (design §4). */
+/* The sender's socket, resolved once: where it is, and the number in its socket_id (design §4). */
 struct message_exclude {
     bool set;
     uint16_t worker;

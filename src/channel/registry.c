@@ -32,7 +32,6 @@ struct local_channel *registry_reserve(struct registry *r, uint16_t worker, str 
         c->label = label_of(rec->kind);
     }
     c->reserved++;
-    rec->reserved++;
     x->reserved_seq = rec->seq;
     x->when = adapter_subscribe(r->adapter, x->asker, app, name, x->cb);
     partition_unlock(p);
@@ -57,7 +56,6 @@ void registry_unreserve(struct registry *r, uint16_t worker, struct local_channe
     struct record *rec = c->record;
     struct partition *p = record_lock(r, rec);
     c->reserved--;
-    rec->reserved--;
     detach_if_empty(r, p, rec, worker);
     partition_unlock(p);
 }
@@ -162,7 +160,6 @@ bool registry_activate(struct registry *r, uint16_t worker, struct local_channel
     struct record *rec = c->record;
     struct partition *p = record_lock(r, rec);
     c->reserved--;
-    rec->reserved--;
     j->is_full = !j->watches && presence_is_full(rec, j);
     if (j->is_full) {
         detach_if_empty(r, p, rec, worker);

@@ -38,7 +38,6 @@ struct record {
     struct presence *presence;   /* presence channels with members */
     struct remote_part *remotes; /* room for other nodes */
     uint32_t subscriptions;      /* activated ones, all workers */
-    uint32_t reserved;           /* on the way */
     uint32_t watchers;
     uint32_t told;       /* subscription_count last posted; of a hidden one: 1 online, 0 offline */
     int64_t told_ms;     /* when; 0 never */
@@ -98,9 +97,9 @@ void registry_unreserve(struct registry *r, uint16_t worker, struct local_channe
 
 struct join {
     struct subscriber *who;
-    bool watches;           /* as a watcher of a hidden user channel */
-    str user_id, user_info; /* presence */
-    uint32_t max_members;   /* 0: none */
+    bool watches;                /* as a watcher of a hidden user channel */
+    str user_id, user_info;      /* presence */
+    uint32_t max_members;        /* 0: none */
     const struct app_entry *app; /* counters, webhooks, whether to post subscription_count */
     int64_t now_ms;
     uint64_t held_seq; /* a fetched event was held since: live events count from here; else max */

@@ -24,9 +24,8 @@ enum {
 struct admission; /* what is kept while the app store is asked */
 struct step;      /* conn/pending.h */
 
-struct conn_user {                 /* signed in */
-    str id, user_info;             /* behind the struct */
-    struct local_channel *channel; /* the user's hidden channel */
+struct conn_user {     /* signed in */
+    str id, user_info; /* behind the struct */
     char text[];
 };
 struct rate_window { /* fixed: begins with the first event after the last one ended */

@@ -98,7 +98,6 @@ static void user_set(struct conn *c, const struct signin *in)
     memcpy(user->text + u->id.n, u->user_info.p, u->user_info.n);
     user->id = str_of(user->text, u->id.n);
     user->user_info = str_of(user->text + u->id.n, u->user_info.n);
-    user->channel = in->channel ? in->channel : c->user->channel;
     free(c->user);
     c->user = user;
     if (in->channel)

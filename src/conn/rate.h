@@ -1,5 +1,6 @@
 /* conn/rate.h - a connection's message limits.
  *
+ * Nature   pure; time is passed in
  * Source   websocket-protocol.md §16: fixed window, it starts with the first event after the
  *          previous one ended
  */

@@ -30,7 +30,7 @@ struct sock_unix {
 };
 /* Binds `path` with exactly `mode` (octal permission bits), never wider, then listens. The folder
  * is made with 0755 if it is missing, and left alone if it is there. What a dead process has left
- * is replaced; anything else in the place stays, and is an error. Gives    the descriptor,
+ * is replaced; anything else in the place stays, and is an error. Gives the descriptor,
  * non-blocking, and *out for sock_unix_remove; -1: ERR_SYSTEM, one line */
 NODISCARD int sock_listen_unix(str path, uint32_t mode, struct sock_unix *out, struct err *e);
 /* Removes the file if it is still the one that was bound. */

@@ -407,22 +407,6 @@ bool http1_list_next(str *rest, str *item)
     return false;
 }
 
-bool http1_query_next(str *rest, str *key, str *value)
-{
-    while (rest->n) {
-        size_t n = find(*rest, '&');
-        str pair = str_first(*rest, n);
-        *rest = str_from(*rest, n + 1);
-        if (pair.n == 0)
-            continue;
-        n = find(pair, '=');
-        *key = str_first(pair, n);
-        *value = str_from(pair, n + 1);
-        return true;
-    }
-    return false;
-}
-
 static int hex_value(char c)
 {
     if (c >= '0' && c <= '9')

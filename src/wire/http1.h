@@ -61,10 +61,6 @@ unsigned http1_header_count(const struct http1_request *r, str name);
  * False at the end. */
 bool http1_list_next(str *rest, str *item);
 
-/* Takes the next pair off a raw query: pieces between '&', empty ones skipped, split at the first
- * '='; key and value are not decoded. False at the end. */
-bool http1_query_next(str *rest, str *key, str *value);
-
 /* Percent-decodes into `out` (room for in.n bytes; may be in.p itself). A '%' that two hex digits
  * do not follow stays as it is. Gives the number of bytes written; they may contain NUL. */
 size_t http1_percent_decode(str in, bool plus_is_space, char *out);

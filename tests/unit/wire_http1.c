@@ -393,19 +393,6 @@ static void lists(void **state)
     assert_false(http1_list_next(&rest, &item));
 }
 
-static void queries(void **state)
-{
-    (void)state;
-    str rest = S("&a=1&&b&=c&d=e=f&"), k, v;
-    static const char *const want[] = {"a", "1", "b", "", "", "c", "d", "e=f"};
-    for (size_t i = 0; i < COUNT_OF(want); i += 2) {
-        assert_true(http1_query_next(&rest, &k, &v));
-        assert_str(k, want[i]);
-        assert_str(v, want[i + 1]);
-    }
-    assert_false(http1_query_next(&rest, &k, &v));
-}
-
 static void percent_decoding(void **state)
 {
     (void)state;
@@ -585,7 +572,6 @@ int main(void)
         cmocka_unit_test(sec6_head_size),
         cmocka_unit_test(sec7_one_byte_reads),
         cmocka_unit_test(lists),
-        cmocka_unit_test(queries),
         cmocka_unit_test(percent_decoding),
         cmocka_unit_test(chunk_bodies),
         cmocka_unit_test(sec6_chunk_limits),
