@@ -390,11 +390,16 @@ void http_client_destroy(struct http_client **c)
     free(gone);
 }
 
+/* Connections that are kept now are too old for another use when the time is over; those that are
+ * at work would be younger, so they are not kept. */
 void http_client_set_reach(struct http_client *c, enum http_reach reach)
 {
-    if (reach != c->reach)
-        c->fresh_until_ms = c->loop->now_ms + (HTTP_IDLE_S + 1) * 1000;
+    if (reach == c->reach)
+        return;
     c->reach = reach;
+    c->fresh_until_ms = c->loop->now_ms + (HTTP_IDLE_S + 1) * 1000;
+    for (struct http_call *x = c->calls; x != NULL; x = x->next)
+        curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, 1L);
 }
 
 /* ---- one request ---- */

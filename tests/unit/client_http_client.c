@@ -128,6 +128,8 @@ static struct {
     struct http_stub stub;
     struct http_client *client;
     struct stub_answer say;
+    bool narrows; /* HTTP_PUBLIC from the first request on, while it is under way */
+    int64_t skew;
     int answers, status;
     enum err_kind kind;
     size_t body_n;
@@ -138,7 +140,15 @@ static struct {
 static struct stub_answer answer(void *ctx, const struct stub_request *r)
 {
     (void)ctx, (void)r;
+    if (t.narrows)
+        http_client_set_reach(t.client, HTTP_PUBLIC);
     return t.say;
+}
+
+static int64_t clock_of(void *ctx)
+{
+    (void)ctx;
+    return loop_clock_monotonic(NULL) + t.skew;
 }
 
 static void on_answer(void *ctx, const struct http_answer *a)
@@ -158,7 +168,7 @@ static void begin(void)
 {
     struct err e = {.kind = ERR_NONE};
     memset(&t, 0, sizeof t);
-    assert_true(loop_init(&t.loop, &idle_owner, NULL, NULL, NULL, &e));
+    assert_true(loop_init(&t.loop, &idle_owner, NULL, clock_of, NULL, &e));
     http_stub_start(&t.stub, &t.loop, answer, NULL);
     t.client = http_client_create(&t.loop, HTTP_HOSTS, &e);
     assert_non_null(t.client);
@@ -270,6 +280,25 @@ static void reach_changes(void **state)
     finish();
 }
 
+/* Nor is one that was at work then, however late that ends. */
+static void reach_changes_at_work(void **state)
+{
+    (void)state;
+    begin();
+    t.narrows = true;
+    t.say = (struct stub_answer){200, NULL, "x", 0};
+    request("POST", S("x"), 10000);
+    wait_answers(1);
+    assert_int_equal(t.status, 200);
+    t.skew += (HTTP_IDLE_S + 2) * 1000;
+    loop_turn(&t.loop, 0);
+    request("POST", S("x"), 10000);
+    wait_answers(2);
+    assert_int_equal(t.kind, ERR_UNAVAILABLE);
+    assert_int_equal(t.stub.count, 1);
+    finish();
+}
+
 static void cancels(void **state)
 {
     (void)state;
@@ -333,6 +362,7 @@ int main(void)
                                        cmocka_unit_test(sends_and_reuses),
                                        cmocka_unit_test(cuts_and_gives_up),
                                        cmocka_unit_test(reach_changes),
+                                       cmocka_unit_test(reach_changes_at_work),
                                        cmocka_unit_test(cancels),
                                        cmocka_unit_test(survives_a_full_kernel),
                                        cmocka_unit_test(refuses_what_cannot_be_sent)};
