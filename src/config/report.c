@@ -39,12 +39,22 @@ bool config_report_add(struct config_report *r, enum say level, const char *text
     return true;
 }
 
+/* One line, whatever the names in it hold. */
+static void sentence(char *out, size_t size, const char *fmt, va_list ap) PRINTF(3, 0);
+static void sentence(char *out, size_t size, const char *fmt, va_list ap)
+{
+    vsnprintf(out, size, fmt, ap);
+    for (char *p = out; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7F)
+            *p = '?';
+}
+
 void config_say(struct loading *l, enum say level, const char *fmt, ...)
 {
     char text[512];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    sentence(text, sizeof text, fmt, ap);
     va_end(ap);
     config_report_add(l->r, level, text);
 }
@@ -54,7 +64,7 @@ void config_say_strict(struct loading *l, const char *fmt, ...)
     char text[512];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    sentence(text, sizeof text, fmt, ap);
     va_end(ap);
     l->r->strict += config_report_add(l->r, SAY_WARN, text);
 }
@@ -64,7 +74,7 @@ bool config_fail(struct loading *l, const char *fmt, ...)
     char text[256];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    sentence(text, sizeof text, fmt, ap);
     va_end(ap);
     return err_set(l->e, ERR_CONFIG, "config: %s", text);
 }
@@ -74,7 +84,7 @@ bool config_fail_at(struct loading *l, const struct value *v, const char *fmt, .
     char text[256];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    sentence(text, sizeof text, fmt, ap);
     va_end(ap);
     if (v == NULL)
         return err_set(l->e, ERR_CONFIG, "config: %s", text);

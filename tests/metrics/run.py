@@ -297,7 +297,7 @@ def no_listener(s):
 def prefixes(s):
     """MET-3, MET-4, CFG-50"""
     names = {n[len("sockudo_"):] for n in s.scrape().families if not n.startswith("process_")}
-    odd = [app('a"b\\c\nd'), app("main"), app("unknown"), app("global")]
+    odd = [{**app('a"b\\c\nd'), "key": "odd-key"}, app("main"), app("unknown"), app("global")]
     for prefix in ("x_", "soketi_", ""):
         other = Server(s.binary, odd, prefix=prefix)
         try:

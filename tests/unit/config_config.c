@@ -352,6 +352,8 @@ static void app_mistakes(void **state)
     FAILS(APP("{\"id\":\"a\",\"key\":\"k\\r\\nX: y\",\"secret\":\"s\"}"),
           "app \"a\": the key holds a control character"); /* SEC-20 */
     FAILS(APP("{\"id\":\"a\",\"key\":\"k\\u007f\",\"secret\":\"s\"}"), "control character");
+    /* a refusal is one line */
+    FAILS(APP("{\"id\":\"a\\nb\",\"key\":\"k\"}"), "app \"a?b\" has no secret");
 }
 
 /* CFG-58, CFG-59: global limits count only when written, the app's own first. */
