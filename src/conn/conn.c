@@ -102,12 +102,21 @@ static void conn_leave_all(struct conn *c, bool abrupt)
     c->user = NULL;
 }
 
+/* Of one who is too slow: the queue goes, the farewell is all that he may still read (§16). */
+static void make_room(struct stream *s)
+{
+    stream_drop_output(s);
+    s->reset = true;
+}
+
 static void conn_part(struct conn *c, const struct wire_error *e, uint16_t code, str reason)
 {
     conn_log(c, "closing socket", LOG_INTEGER("code", code));
     conn_trace(c, .what = c->is_open ? TRACE_CLOSED : TRACE_REFUSED, .code = code);
     c->is_open = false;
     conn_leave_all(c, e && e->id == WIRE_PONG_TIMEOUT);
+    if (c->sub.stream.over)
+        make_room(conn_stream(c)); /* nothing is queued for him until he is judged */
     if (e)
         conn_error(c, S(""), e);
     struct frame *f = ws_close_frame(code, reason);
@@ -662,12 +671,10 @@ static void conn_gone(struct stream *s)
     subscriber_finish(&c->sub);
 }
 
-/* Source: websocket-protocol.md §16: the queue is thrown away, then error and Close 4100. */
 static void conn_full(struct stream *s)
 {
     struct conn *c = conn_of(s);
-    stream_drop_output(s);
-    s->reset = true;
+    make_room(s);
     METRICS_APP(count_app(c), slow_consumer_closed[0], 1);
     refuse(c, WIRE_BUFFER_FULL);
 }

@@ -4,6 +4,7 @@
 #include "conn/pending.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <setjmp.h>
@@ -677,6 +678,46 @@ static void r13_online_and_offline(void **state)
     leave(w.fd);
 }
 
+/* ---- somebody who does not read (websocket-protocol.md §16) ---- */
+
+static void publish(size_t bytes)
+{
+    char *data = mem_alloc(bytes);
+    memset(data, 'x', bytes);
+    data[0] = data[bytes - 1] = '"';
+    registry_publish(node.registry, NULL,
+                     message_create(S("1"), S("a"), S("e"), str_of(data, bytes), S(""), 0));
+    free(data);
+}
+
+/* He is sent away in the turn in which he proves too slow: he hears why he is sent away. */
+static void a_slow_one_who_is_terminated_hears_it(void **state)
+{
+    enum { LARGE = 300000 };
+    static char got[4 * LARGE];
+    size_t n = 0;
+    (void)state;
+    struct client c = connect_client();
+    sign_in_u(&c);
+    send_text(c.fd, "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"a\"}}");
+    thread.worker.pool.limits.max_messages = 2;
+    for (int i = 0; i < 2; i++) {
+        publish(LARGE);
+        turn();
+    }
+    publish(1000);
+    registry_close_user(node.registry, NULL, S("1"), S("u"), WIRE_TERMINATED);
+    turn();
+    assert_true(thread.worker.pool.dropped > 0);
+    for (ssize_t more = 1; more > 0; turn()) {
+        more = recv(c.fd, got + n, sizeof got - n, 0);
+        n += more > 0 ? (size_t)more : 0;
+    }
+    assert_non_null(memmem(got, n, "{\"code\":4009,\"message\":\"You got", 30));
+    assert_non_null(memmem(got, n, "\x0f\xa9You got", 9));
+    leave(c.fd);
+}
+
 /* ---- more members than a text may hold ---- */
 
 static void join(const struct client *c, const char *id, const char *escaped_info)
@@ -782,6 +823,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(signin_is_undone, begin_far_with_users, end),
         cmocka_unit_test_setup_teardown(signin_goes_on_alone, begin_far_with_users, end),
         cmocka_unit_test_setup_teardown(r13_online_and_offline, begin_with_users, end),
+        cmocka_unit_test_setup_teardown(a_slow_one_who_is_terminated_hears_it, begin_with_users,
+                                        end),
         cmocka_unit_test_setup_teardown(a_list_that_does_not_fit_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(r9_only_the_newest_pong_waits, begin, end),
     };
