@@ -16,6 +16,7 @@ struct subscription { /* the connection's end */
     struct member *member; /* presence: whom we count for; else NULL */
     uint32_t index;        /* our place in the channel's array */
     bool watches;          /* in the array of watchers, not of subscribers */
+    bool is_repeated;      /* has been asked for again (security R12) */
 };
 struct subscriber {
     struct stream stream;

@@ -573,11 +573,11 @@ static void extra_free(struct conn *c)
     c->extra = NULL;
 }
 
-bool conn_may_repeat(struct conn *c, str text)
+bool conn_may_repeat(struct conn *c, bool is_free, str text)
 {
     int64_t now = conn_worker(c)->loop.now_ms;
     struct conn_extra *x = conn_extra(c);
-    if (x->repeated_ms && now - x->repeated_ms < CONN_REPEAT_MS) {
+    if (!is_free && x->repeated_ms && now - x->repeated_ms < CONN_REPEAT_MS) {
         pending_defer(c, text);
         conn_block(c, x->repeated_ms + CONN_REPEAT_MS - now);
         return false;

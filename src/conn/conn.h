@@ -115,8 +115,8 @@ void conn_trace_event(const struct conn *c, struct traced t);
 void conn_block(struct conn *c, int64_t ms);
 struct conn_extra *conn_extra(struct conn *c); /* made if it is not there */
 /* Whether a repeated command may run now, with nothing in front of it; else it is put back and the
- * connection blocked. */
-NODISCARD bool conn_may_repeat(struct conn *c, str text);
+ * connection blocked. is_free: it may, and those behind it wait for their second. */
+NODISCARD bool conn_may_repeat(struct conn *c, bool is_free, str text);
 
 /* One command. Answers at once or leaves a step. */
 void conn_execute(struct conn *c, str text);

@@ -219,7 +219,7 @@ void on_signin(struct conn *c, struct json data, str text)
         refuse(c, &e);
         return;
     }
-    if (c->user && !conn_may_repeat(c, text))
+    if (c->user && !conn_may_repeat(c, false, text))
         return;
     start(c, user_data, &u);
 }

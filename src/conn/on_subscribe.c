@@ -411,11 +411,16 @@ void on_subscribe(struct conn *c, struct json data, str text)
     }
     struct local_channel *l =
         registry_local(w->node->registry, w->index, c->app->app->id, q.channel);
-    if (l && subscriber_find(&c->sub, l, false)) {
+    struct subscription *old = l ? subscriber_find(&c->sub, l, false) : NULL;
+    if (old) {
         /* What it is told must be the truth when it is told: it looks when it is its turn. */
-        if (!pending_is_clear(c))
+        if (!pending_is_clear(c)) {
             pending_defer(c, text);
-        else if (conn_may_repeat(c, text))
+            return;
+        }
+        bool is_free = !old->is_repeated;
+        old->is_repeated = true;
+        if (conn_may_repeat(c, is_free, text))
             start_again(c, &q, l);
     } else if (c->channels + c->step_count >= CONN_CHANNELS_MAX) {
         e = wire_error(WIRE_TOO_MANY_CHANNELS);

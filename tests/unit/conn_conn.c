@@ -504,6 +504,28 @@ static void r12_repeated_subscribes_wait(void **state)
     leave(fd);
 }
 
+/* "Of a channel": who subscribes anew to all that he has does not wait a second for each. */
+static void r12_each_channel_has_a_free_repeat(void **state)
+{
+    (void)state;
+    int fd = subscriber("a");
+    for (int i = 0; i < 2; i++) {
+        send_text(fd, SUBSCRIBE("a"));
+        send_text(fd, SUBSCRIBE("b"));
+        send_text(fd, SUBSCRIBE("c"));
+        send_text(fd, PING);
+        assert_non_null(strstr(all_heard(fd), "pusher:pong"));
+        if (i == 0) { /* of a the first repeat is used up */
+            send_text(fd, SUBSCRIBE("a"));
+            assert_string_equal(all_heard(fd), "");
+            time_passes(CONN_REPEAT_MS + 200);
+            assert_true(heard(fd, "subscription_succeeded"));
+            time_passes(CONN_REPEAT_MS + 200);
+        }
+    }
+    leave(fd);
+}
+
 struct client {
     int fd;
     char id[24];
@@ -818,6 +840,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(cache_is_asked_behind_the_adapter, begin_far_and_slow, end),
         cmocka_unit_test_setup_teardown(answers_keep_their_order, begin_far, end),
         cmocka_unit_test_setup_teardown(r12_repeated_subscribes_wait, begin, end),
+        cmocka_unit_test_setup_teardown(r12_each_channel_has_a_free_repeat, begin, end),
         cmocka_unit_test_setup_teardown(r13_repeated_signins_wait, begin_with_users, end),
         cmocka_unit_test_setup_teardown(signin_waits_for_the_adapter, begin_far_with_users, end),
         cmocka_unit_test_setup_teardown(signin_is_undone, begin_far_with_users, end),
