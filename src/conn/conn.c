@@ -237,7 +237,7 @@ static void established(struct conn *c)
     conn_log(c, "socket connected", LOG_NOTHING);
     conn_trace(c, .what = TRACE_CONNECTED);
     c->sub.stream.limited = true;
-    if (c->app->app->enable_user_authentication)
+    if (c->app->app->enable_user_authentication && set->user_authentication_timeout_ms)
         c->authorize_by_ms = w->loop.now_ms + set->user_authentication_timeout_ms;
     conn_timer(conn_stream(c));
 }

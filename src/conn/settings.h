@@ -14,6 +14,7 @@ struct settings {
     _Atomic uint32_t refs;
     arena memory; /* every slice below */
 
+    /* user_authentication_timeout_ms 0: none */
     int64_t activity_timeout_ms, user_authentication_timeout_ms, shutdown_grace_ms,
         health_check_timeout_ms;
     int64_t max_connections;                                        /* of the node; 0: none */

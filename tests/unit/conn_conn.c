@@ -572,6 +572,18 @@ static void sign_in_watcher(const struct client *c)
             "{\\\"id\\\":\\\"w\\\",\\\"watchlist\\\":[\\\"u\\\"]}");
 }
 
+/* websocket-protocol.md §14.6; 0 seconds, as with other limits, are none. */
+static void no_time_to_sign_in_is_no_limit(void **state)
+{
+    (void)state;
+    node.settings->user_authentication_timeout_ms = 0;
+    struct client c = connect_client();
+    time_passes(200);
+    sign_in_u(&c);
+    assert_true(heard(c.fd, "pusher:signin_success"));
+    leave(c.fd);
+}
+
 static void r13_repeated_signins_wait(void **state)
 {
     (void)state;
@@ -841,6 +853,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(answers_keep_their_order, begin_far, end),
         cmocka_unit_test_setup_teardown(r12_repeated_subscribes_wait, begin, end),
         cmocka_unit_test_setup_teardown(r12_each_channel_has_a_free_repeat, begin, end),
+        cmocka_unit_test_setup_teardown(no_time_to_sign_in_is_no_limit, begin_with_users, end),
         cmocka_unit_test_setup_teardown(r13_repeated_signins_wait, begin_with_users, end),
         cmocka_unit_test_setup_teardown(signin_waits_for_the_adapter, begin_far_with_users, end),
         cmocka_unit_test_setup_teardown(signin_is_undone, begin_far_with_users, end),
