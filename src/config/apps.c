@@ -315,10 +315,13 @@ bool config_read_app(struct loading *l, const struct value *v, struct app **out)
     return *out != NULL;
 }
 
+/* Room doubles when a power of two is full. */
 void config_add_app(struct loading *l, struct app *a)
 {
     struct config *c = l->c;
-    c->apps = mem_resize(c->apps, (c->app_count + 1) * sizeof *c->apps);
+    size_t n = c->app_count;
+    if ((n & (n - 1)) == 0)
+        c->apps = mem_resize(c->apps, (n ? 2 * n : 1) * sizeof *c->apps);
     c->apps[c->app_count++] = a;
 }
 

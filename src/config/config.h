@@ -44,6 +44,8 @@ struct config_message {
 struct config_report {
     struct config_message *messages;
     size_t count, cap;
+    uint32_t *places; /* by the hash of the text, number of the message + 1; 0: free */
+    size_t place_count;
     size_t warnings;
     size_t strict; /* unknown keys and keys without effect: fatal with --strict-config */
 };

@@ -183,19 +183,16 @@ static void add_message_rate(struct printer *p, struct value *limits, const stru
 }
 
 /* As the file has them, in whichever of the two shapes; NULL: none. */
-static const struct value *webhooks_of(const struct config *c, const struct app *a)
+static const struct value *webhooks_of(const struct value *v)
 {
-    const struct value *list = c->values[OPT_app_manager_array_apps].tree;
-    for (const struct value *v = list ? list->first : NULL; v != NULL; v = v->next) {
-        const struct value *id = tree_get(v, S("id")), *policy = tree_get(v, S("policy"));
-        if (id != NULL && str_eq(id->s, a->id))
-            return tree_get(policy ? policy : v, S("webhooks"));
-    }
-    return NULL;
+    const struct value *policy = tree_get(v, S("policy"));
+    return tree_get(policy ? policy : v, S("webhooks"));
 }
 
-/* The nested shape, with what the limits of the whole server have given to it. */
-static void add_app(struct printer *p, struct value *list, const struct app *a)
+/* The nested shape, with what the limits of the whole server have given to it. written: as it
+ * stands in the file; NULL: it does not. */
+static void add_app(struct printer *p, struct value *list, const struct app *a,
+                    const struct value *written)
 {
     struct value *app = add(p, list, S(""), VALUE_MAP), *policy, *origins;
     for (size_t i = 0; i < config_app_field_count; i++)
@@ -212,7 +209,7 @@ static void add_app(struct printer *p, struct value *list, const struct app *a)
         add(p, block(p, policy, config_app_places[CHANNELS]), S("allowed_origins"), VALUE_LIST);
     for (size_t i = 0; i < a->allowed_origin_count; i++)
         add_str(p, origins, S(""), a->allowed_origins[i]);
-    const struct value *hooks = a->webhook_count > 0 ? webhooks_of(p->c, a) : NULL;
+    const struct value *hooks = a->webhook_count > 0 ? webhooks_of(written) : NULL;
     if (hooks != NULL)
         copy(p, policy, S("webhooks"), S("webhooks"), hooks);
 }
@@ -238,8 +235,11 @@ static bool add_effective(struct printer *p, struct value *to, str key, enum opt
         }
     if (id == OPT_app_manager_array_apps) {
         struct value *list = add(p, to, key, VALUE_LIST);
-        for (size_t i = 0; i < c->app_count; i++)
-            add_app(p, list, c->apps[i]);
+        const struct value *written = c->values[id].tree ? c->values[id].tree->first : NULL;
+        for (size_t i = 0; i < c->app_count; i++) { /* in the order of the file */
+            add_app(p, list, c->apps[i], written);
+            written = written ? written->next : NULL;
+        }
         return true;
     }
     if (id == OPT_cors_credentials)

@@ -1,4 +1,5 @@
 /* config/report.c - what a load has to say, each sentence once. */
+#include "base/hash.h"
 #include "config/load.h"
 
 #include <stdarg.h>
@@ -15,6 +16,7 @@ void config_report_finish(struct config_report *r)
     for (size_t i = 0; i < r->count; i++)
         free(r->messages[i].text);
     free(r->messages);
+    free(r->places);
     config_report_init(r);
 }
 
@@ -25,16 +27,36 @@ void config_report_print(const struct config_report *r, int fd)
         dprintf(fd, "config: %s: %s\n", levels[r->messages[i].level], r->messages[i].text);
 }
 
+/* Where the text is, or would be. */
+static uint32_t *place_of(const struct config_report *r, const char *text)
+{
+    size_t at = hash_bytes(str_z(text)) & (r->place_count - 1);
+    while (r->places[at] != 0 && strcmp(r->messages[r->places[at] - 1].text, text) != 0)
+        at = (at + 1) & (r->place_count - 1);
+    return &r->places[at];
+}
+
+/* Twice as many of both: thousands of apps may have one each. */
+static void grow(struct config_report *r)
+{
+    r->cap = r->cap ? r->cap * 2 : 16;
+    r->messages = mem_resize(r->messages, r->cap * sizeof *r->messages);
+    free(r->places);
+    r->place_count = r->cap * 2;
+    r->places = mem_zero(r->place_count * sizeof *r->places);
+    for (size_t i = 0; i < r->count; i++)
+        *place_of(r, r->messages[i].text) = (uint32_t)i + 1;
+}
+
 bool config_report_add(struct config_report *r, enum say level, const char *text)
 {
-    for (size_t i = 0; i < r->count; i++)
-        if (strcmp(r->messages[i].text, text) == 0)
-            return false;
-    if (r->count == r->cap) {
-        r->cap = r->cap ? r->cap * 2 : 16;
-        r->messages = mem_resize(r->messages, r->cap * sizeof *r->messages);
-    }
+    if (r->count == r->cap)
+        grow(r);
+    uint32_t *place = place_of(r, text);
+    if (*place != 0)
+        return false;
     r->messages[r->count++] = (struct config_message){level, mem_dup(str_z(text))};
+    *place = (uint32_t)r->count;
     r->warnings += level == SAY_WARN;
     return true;
 }
