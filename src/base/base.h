@@ -64,6 +64,8 @@ static inline str str_from(str s, size_t at)
 }
 /* ASCII letters are folded, other bytes compared as they are. */
 bool str_eq_nocase(str a, str b);
+/* Without the blanks and tabs around it. */
+str str_trim(str s);
 /* -1, 0, 1; bytewise. */
 int str_cmp(str a, str b);
 /* Decimal digits only, no sign, no blank; false if empty, not digits or above `max`. */

@@ -18,22 +18,13 @@ bool log_level_parse(str name, enum log_level *out)
     return false;
 }
 
-static str trimmed(str s)
-{
-    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
-        s = str_from(s, 1);
-    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-        s.n--;
-    return s;
-}
-
 /* Up to the byte or the end; *s becomes what follows it. */
 static str cut_at(str *s, char c)
 {
     const char *at = s->n ? memchr(s->p, c, s->n) : NULL;
     str head = str_of(s->p, at ? (size_t)(at - s->p) : s->n);
     *s = str_from(*s, head.n + 1);
-    return trimmed(head);
+    return str_trim(head);
 }
 
 static size_t rule_of(const struct log_filter *f, str module)
@@ -73,7 +64,7 @@ void log_filter_parse(struct log_filter *f, str text, enum log_level fallback)
         str value = cut_at(&text, ',');
         bool has_module = value.n && memchr(value.p, '=', value.n);
         str module = has_module ? cut_at(&value, '=') : S("");
-        if (!log_level_parse(trimmed(value), &level))
+        if (!log_level_parse(str_trim(value), &level))
             continue;
         if (has_module && !means_all(module)) {
             rule_set(f, module, level);

@@ -43,6 +43,7 @@ struct local_channel {
 };
 
 struct local_channel *local_channel_create(struct record *r);
+/* Of an empty one: nobody is in it and nobody on the way. */
 void local_channel_destroy(struct local_channel *c);
 bool local_channel_is_empty(const struct local_channel *c);
 
@@ -52,7 +53,9 @@ struct subscription *local_channel_add(struct local_channel *c, struct subscribe
 /* Takes his subscription out of both lists (swap-remove). */
 void local_channel_remove(struct subscriber *who, uint32_t at);
 
+/* From here on *h, which must not move, keeps the newest HTTP event above reserved_seq. */
 void local_channel_hold(struct local_channel *c, struct local_hold *h, uint64_t reserved_seq);
+/* Ends it and drops what it kept; one that was never begun, or has ended, is fine. */
 void local_channel_release(struct local_hold *h);
 
 /* Marks every subscriber who is not excluded and joined before `seq`. Nobody is closed here. */

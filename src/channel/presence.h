@@ -59,7 +59,9 @@ void presence_lease(struct presence *p, struct member *m, int64_t until_ms);
 /* The next member whose lease has ended, unlinked and the caller's to free(), or NULL. */
 struct member *presence_lease_ended(struct presence *p, int64_t now_ms);
 
+/* Who is there now. Linear in the members for the first after a leave, else two references. */
 void snapshot_take(struct presence *p, struct snapshot *out);
+/* Any thread; all zero is fine. */
 void snapshot_release(struct snapshot *s);
 static inline str snapshot_ids(const struct snapshot *s)
 {

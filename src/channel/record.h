@@ -36,6 +36,7 @@ void record_look_later(struct registry *r, const struct record *rec, int64_t due
 
 /* ---- post.c: to the workers with subscribers, in the order of the lock ---- */
 
+/* m, which is referenced and not taken, with the channel's next seq. */
 void post_message(struct registry *r, struct loop *from, struct record *rec, struct message *m);
 void post_member(struct registry *r, struct loop *from, struct record *rec, const struct member *m,
                  bool added);

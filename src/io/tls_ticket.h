@@ -15,6 +15,7 @@
 
 enum { TLS_TICKET_KEY_S = 12 * 3600 };
 
+/* Tickets of this context are sealed and opened with the keys here, and sessions are not cached. */
 void tls_tickets_setup(SSL_CTX *ctx);
 /* A new key from now on; the one before still opens. Comes by itself when its time is over. */
 void tls_tickets_rotate(void);

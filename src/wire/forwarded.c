@@ -73,21 +73,12 @@ bool client_parse(str text, struct client_address *out)
     return true;
 }
 
-static str trim(str s)
-{
-    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
-        s = str_from(s, 1);
-    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-        s.n--;
-    return s;
-}
-
 /* Takes the last element off a comma list. False: that was the whole list. */
 static bool last_take(str *list, str *item)
 {
     const char *comma = list->n ? memrchr(list->p, ',', list->n) : NULL;
     size_t at = comma ? (size_t)(comma - list->p) : 0;
-    *item = trim(comma ? str_from(*list, at + 1) : *list);
+    *item = str_trim(comma ? str_from(*list, at + 1) : *list);
     list->n = at;
     return comma != NULL;
 }

@@ -64,15 +64,6 @@ static str str_first(str s, size_t n)
     return str_of(s.p, n);
 }
 
-static str trim(str s)
-{
-    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
-        s = str_from(s, 1);
-    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-        s.n--;
-    return s;
-}
-
 /* Position of `c` in `s`, s.n without one. */
 static size_t find(str s, char c)
 {
@@ -293,7 +284,7 @@ static bool parse_field(str line, struct http1_request *r, struct seen *seen)
         return false;
     struct http1_header *h = &r->headers[r->header_count++];
     h->name = str_first(line, n);
-    h->value = trim(str_from(line, n + 1));
+    h->value = str_trim(str_from(line, n + 1));
     return on_field(r, seen, h->name, h->value);
 }
 
@@ -399,7 +390,7 @@ bool http1_list_next(str *rest, str *item)
 {
     while (rest->n) {
         size_t n = find(*rest, ',');
-        *item = trim(str_first(*rest, n));
+        *item = str_trim(str_first(*rest, n));
         *rest = str_from(*rest, n + 1);
         if (item->n)
             return true;
