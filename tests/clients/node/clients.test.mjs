@@ -1,5 +1,6 @@
 // tests/clients/node/clients.test.mjs - pusher-js, laravel-echo and pusher (Node), unmodified.
-// Covers WS-27, WS-63, WS-87, WS-104, WS-109, WS-110, WS-117, HTTP-22, HTTP-23, HTTP-33, HTTP-42.
+// Covers WS-27, WS-63, WS-87, WS-104, WS-109, WS-110, WS-117, HTTP-22, HTTP-23, HTTP-33, HTTP-42;
+// clients.md CL-1, CL-3, CL-8, CL-9 (the half of Node).
 import { test, before, after, afterEach } from "node:test";
 import assert from "node:assert/strict";
 import PusherJs from "pusher-js";
@@ -196,9 +197,8 @@ test("unsubscribe and subscribe at once ends subscribed", async () => {
   assert.equal(await got, 1);
 });
 
-test("WS-63 laravel-echo: public, private, presence, encrypted, errors", async () => {
-  const echo = new Echo({ broadcaster: "pusher", key: "shop-key", Pusher: PusherJs,
-    client: frontEnd(server.port, { id: "echo" }) });
+for (const broadcaster of ["pusher", "reverb"]) test(`WS-63, CL-3 laravel-echo, ${broadcaster}`, async () => {
+  const echo = new Echo({ broadcaster, key: "shop-key", Pusher: PusherJs, ...optionsOf(server.port, { id: "echo" }) });
   open.push({ disconnect: () => echo.disconnect() });
   await connected(echo.connector.pusher);
   const heard = (channel, event) => new Promise((r) => channel.listen(event, r));
@@ -214,6 +214,13 @@ test("WS-63 laravel-echo: public, private, presence, encrypted, errors", async (
   got = heard(pub, "OrderShipped");
   await api.trigger("echo-news", "App\\Events\\OrderShipped", { id: 5 });
   assert.deepEqual(await got, { id: 5 });
+  const note = new Promise((r) => priv.notification(r));
+  await api.trigger("private-echo-orders", "Illuminate\\Notifications\\Events\\BroadcastNotificationCreated", { id: 6 });
+  assert.deepEqual(await note, { id: 6 });
+  got = heard(pub, ".b");
+  await api.trigger("echo-news", "b", 1, { socket_id: echo.socketId() }); // toOthers()
+  await api.trigger("echo-news", "b", 2);
+  assert.equal(await got, 2);
 
   const room = echo.join("echo-room");
   const here = await new Promise((r) => room.here(r));
@@ -262,4 +269,34 @@ test("WS-117 on SIGTERM pusher-js reconnects at once", async () => {
   await connecting;
   c.disconnect();
   assert.equal(await other.ended, 0);
+});
+
+test("CL-8 a server that is away for a while: pusher-js comes back by itself, with its channels", async () => {
+  const first = await startServer();
+  const options = { ...optionsOf(first.port, { id: "x" }), enabledTransports: ["ws", "wss"], unavailableTimeout: 500 };
+  const c = await connected(new PusherJs("shop-key", options));
+  const a = c.subscribe("news");
+  await subscribed(a);
+  const away = next(c.connection, "unavailable", 20000);
+  first.kill("SIGKILL");
+  await first.ended;
+  await away;
+  const back = next(a, "pusher:subscription_succeeded", 40000);
+  const second = await startServer({ port: first.port });
+  await back;
+  const got = next(a, "n");
+  await backEnd(second.port).trigger("news", "n", 1);
+  assert.equal(await got, 1);
+  c.disconnect();
+  assert.equal(await second.stop(), 0);
+});
+
+test("CL-9 with allowed_origins a client outside a browser, which sends none, is refused", async () => {
+  const apps = [{ id: "4711", key: "shop-key", secret: "shop-secret", enabled: true,
+    allowed_origins: ["https://app.example.com"] }];
+  const other = await startServer({ app_manager: { array: { apps } } });
+  const c = new PusherJs("shop-key", optionsOf(other.port, { id: "x" }));
+  const [{ error }] = await Promise.all([next(c.connection, "error"), next(c.connection, "disconnected")]);
+  assert.equal(error.data.code, 4009);
+  assert.equal(await other.stop(), 0);
 });

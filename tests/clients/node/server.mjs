@@ -33,7 +33,7 @@ function isListening(port) {
 }
 
 export async function startServer(change = {}) {
-  const port = await freePort();
+  const port = change.port ?? await freePort();
   const folder = mkdtempSync(join(tmpdir(), "clients-"));
   const config = JSON.parse(readFileSync(join(here, "..", "config.json"), "utf8"));
   writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, ...ssl, port, ...change }));
