@@ -215,7 +215,8 @@ for (const broadcaster of ["pusher", "reverb"]) test(`WS-63, CL-3 laravel-echo, 
   await api.trigger("echo-news", "App\\Events\\OrderShipped", { id: 5 });
   assert.deepEqual(await got, { id: 5 });
   const note = new Promise((r) => priv.notification(r));
-  await api.trigger("private-echo-orders", "Illuminate\\Notifications\\Events\\BroadcastNotificationCreated", { id: 6 });
+  const created = "Illuminate\\Notifications\\Events\\BroadcastNotificationCreated";
+  await api.trigger("private-echo-orders", created, { id: 6 });
   assert.deepEqual(await note, { id: 6 });
   got = heard(pub, ".b");
   await api.trigger("echo-news", "b", 1, { socket_id: echo.socketId() }); // toOthers()
