@@ -5,11 +5,12 @@
 
 #include <stdlib.h>
 
-/* Seconds that still fit when they are counted in milliseconds; 68 years are for ever. */
-static uint64_t seconds(const struct loading *l, enum option id)
+/* Seconds or milliseconds that still fit when they become milliseconds behind now; 68 years, or 24
+ * days, are for ever. */
+static uint64_t duration(const struct loading *l, enum option id)
 {
-    int64_t s = option(l, id)->i;
-    return (uint64_t)(s < INT32_MAX ? s : INT32_MAX);
+    int64_t n = option(l, id)->i;
+    return (uint64_t)(n < INT32_MAX ? n : INT32_MAX);
 }
 
 static void fill_process(struct loading *l)
@@ -21,8 +22,8 @@ static void fill_process(struct loading *l)
     c->debug = option(l, OPT_debug)->b;
     c->process_id = option(l, OPT_instance_process_id)->s;
     c->io_uring_auto = str_eq_nocase(option(l, OPT_io_uring)->s, S("auto"));
-    c->shutdown_grace_period_s = seconds(l, OPT_shutdown_grace_period);
-    c->health_check_timeout_ms = (uint64_t)option(l, OPT_health_check_timeout_ms)->i;
+    c->shutdown_grace_period_s = duration(l, OPT_shutdown_grace_period);
+    c->health_check_timeout_ms = duration(l, OPT_health_check_timeout_ms);
     c->log.colors = option(l, OPT_logging_colors_enabled)->b;
     c->log.include_target = option(l, OPT_logging_include_target)->b;
 }
@@ -47,8 +48,8 @@ static void fill_websocket(struct loading *l)
     struct config *c = l->c;
     c->max_connections = (uint32_t)option(l, OPT_max_connections)->i;
     c->memory_limit_mb = (uint64_t)option(l, OPT_memory_limit_mb)->i;
-    c->activity_timeout_s = seconds(l, OPT_activity_timeout);
-    c->user_authentication_timeout_s = seconds(l, OPT_user_authentication_timeout);
+    c->activity_timeout_s = duration(l, OPT_activity_timeout);
+    c->user_authentication_timeout_s = duration(l, OPT_user_authentication_timeout);
     c->websocket_max_payload_kb = (uint32_t)option(l, OPT_websocket_max_payload_kb)->i;
     c->websocket.max_messages = (uint64_t)option(l, OPT_websocket_max_messages)->i;
     c->websocket.max_bytes = (uint64_t)option(l, OPT_websocket_max_bytes)->i;
@@ -108,7 +109,7 @@ static void fill_rate(struct loading *l, enum option max_requests, enum option w
                       enum option trust_hops, struct config_rate *out)
 {
     out->max_requests = (uint32_t)option(l, max_requests)->i;
-    out->window_s = seconds(l, window);
+    out->window_s = duration(l, window);
     out->trust_hops = (uint32_t)option(l, trust_hops)->i;
 }
 
@@ -131,8 +132,7 @@ static void fill_webhooks(struct loading *l)
 {
     struct config *c = l->c;
     c->webhooks.batching = option(l, OPT_webhooks_batching_enabled)->b;
-    int64_t batch_ms = option(l, OPT_webhooks_batching_duration)->i;
-    c->webhooks.batch_ms = (uint64_t)(batch_ms < INT32_MAX ? batch_ms : INT32_MAX);
+    c->webhooks.batch_ms = duration(l, OPT_webhooks_batching_duration);
     c->webhooks.batch_size = (uint64_t)option(l, OPT_webhooks_batching_size)->i;
     c->webhooks.ordered = option(l, OPT_webhooks_ordered)->b;
     c->webhooks.deny_private =
@@ -170,10 +170,10 @@ static void fill_queue(struct loading *l)
 static void fill_families(struct loading *l)
 {
     struct config *c = l->c;
-    c->cache_memory.ttl_s = seconds(l, OPT_cache_memory_ttl);
+    c->cache_memory.ttl_s = duration(l, OPT_cache_memory_ttl);
     c->cache_memory.max_capacity = (uint64_t)option(l, OPT_cache_memory_max_capacity)->i;
-    c->channel_cache_ttl_s = seconds(l, OPT_channel_limits_cache_ttl);
-    c->presence.ungraceful_timeout_s = seconds(l, OPT_presence_ungraceful_timeout_seconds);
+    c->channel_cache_ttl_s = duration(l, OPT_channel_limits_cache_ttl);
+    c->presence.ungraceful_timeout_s = duration(l, OPT_presence_ungraceful_timeout_seconds);
 }
 
 static bool check_strict(struct loading *l)

@@ -87,7 +87,9 @@ static bool last_said(const char *part)
 static void large_limits_stay_large(void **state)
 {
     (void)state;
-    start(",\"websocket\":{\"max_messages\":4294967297,\"max_backpressure\":9007199254740993}");
+    start(",\"websocket\":{\"max_messages\":4294967297,\"max_backpressure\":9007199254740993},"
+          "\"health_check_timeout_ms\":9223372036854775807");
+    assert_in_range(t.server->node.settings->health_check_timeout_ms, 1, INT32_MAX);
     assert_int_equal(t.server->node.settings->output.max_messages, UINT32_MAX);
     assert_int_equal(t.server->node.settings->output.max_bytes, 9007199254740993);
 }
