@@ -411,7 +411,8 @@ static size_t on_head(char *p, size_t size, size_t n, void *ctx)
     x->head_bytes += size * n;
     if (x->head_bytes > HTTP_HEAD_MAX)
         return 0;
-    if (n == 2 && memcmp(p, "\r\n", 2) == 0) {
+    bool is_empty = n > 0 && p[0] == (n == 1 ? '\n' : '\r'); /* libcurl takes LF alone too */
+    if (is_empty && n <= 2) {
         curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
         x->has_head = status >= 200;
     }

@@ -249,13 +249,18 @@ static void cuts_and_gives_up(void **state)
     assert_int_equal(t.kind, ERR_NONE);
     assert_int_equal(t.status, 200);
     assert_false(t.is_complete);
+    t.say.headers = "X-Last: 1\r\n\n"; /* libcurl takes such an end too */
+    request("POST", S("x"), 200);
+    wait_answers(4);
+    assert_int_equal(t.kind, ERR_NONE);
+    assert_int_equal(t.status, 200);
     char *head = mem_alloc(HTTP_HEAD_MAX + 100);
     memset(head, 'a', HTTP_HEAD_MAX + 100);
     memcpy(head, "X-Long: ", 8);
     memcpy(head + HTTP_HEAD_MAX + 97, "\r\n", 3);
     t.say = (struct stub_answer){200, head, NULL, 0};
     request("POST", S("x"), 5000);
-    wait_answers(4);
+    wait_answers(5);
     assert_int_equal(t.kind, ERR_UNAVAILABLE);
     free(head);
     finish();
