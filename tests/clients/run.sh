@@ -37,6 +37,7 @@ trap 'rm -rf "$CLIENTS_TLS"' EXIT
 ) 2>/dev/null || { echo "clients: openssl made no certificate" >&2; exit 1; }
 
 both
+./readme.py "$SOCKUDO" || failed=1
 echo "clients: over TLS"
 NODE_EXTRA_CA_CERTS=$CLIENTS_TLS/ca.pem
 export CLIENTS_TLS NODE_EXTRA_CA_CERTS
