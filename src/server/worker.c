@@ -202,13 +202,18 @@ struct drain_order {
     int64_t spread_ms;
 };
 
+static void drain_count(struct stream *s, void *ctx)
+{
+    *(uint32_t *)ctx += s->user == &conn_stream_user;
+}
+
 static void drain_begin(void *owner, struct mail *m)
 {
     struct worker_thread *t = thread_of(owner);
     t->is_draining = true;
     t->drain_begin_ms = t->worker.loop.now_ms;
     t->drain_ms = ((struct drain_order *)m)->spread_ms;
-    t->drain_total = t->worker.pool.slots_made;
+    stream_each(&t->worker.pool, drain_count, &t->drain_total);
     stream_pool_drain(&t->worker.pool);
     free(m);
 }
@@ -222,19 +227,23 @@ void worker_drain(struct worker_thread *t, int64_t spread_ms)
     loop_post(NULL, &t->worker.loop, &o->mail);
 }
 
-/* Closes the share of slots whose time has come: an even rate over the spread. */
+/* Closes the share of WebSockets whose time has come: an even rate over the spread. Counted in
+ * sockets, not slots, most of which may be empty. */
 static void drain_step(struct worker_thread *t)
 {
     int64_t passed = t->worker.loop.now_ms - t->drain_begin_ms + 10;
     uint64_t until = passed >= t->drain_ms || t->drain_ms == 0
-                         ? t->worker.pool.slots_made
+                         ? UINT64_MAX
                          : (uint64_t)t->drain_total * (uint64_t)passed / (uint64_t)t->drain_ms;
     struct wire_error e = wire_error(WIRE_SHUTDOWN);
-    for (; t->drain_slot < until; t->drain_slot++) {
+    for (; t->drain_done < until && t->drain_slot < t->worker.pool.slots_made; t->drain_slot++) {
         struct stream *s = stream_at(&t->worker.pool, t->drain_slot);
         if (s && s->user != &conn_stream_user)
             http_leave_if_idle(s);
-        else if (s && conn_of(s)->is_open)
+        if (!s || s->user != &conn_stream_user)
+            continue;
+        t->drain_done++;
+        if (conn_of(s)->is_open)
             conn_close(conn_of(s), &e);
     }
 }

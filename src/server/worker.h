@@ -36,7 +36,8 @@ struct worker_thread { /* a worker and what drives it */
     _Atomic int64_t turned_ms; /* when the last turn ended, for the watchdog */
     bool is_draining;
     int64_t drain_begin_ms, drain_ms;
-    uint32_t drain_total, drain_slot;
+    uint32_t drain_total, drain_done; /* WebSockets: when it began, told */
+    uint32_t drain_slot;              /* the next to look at */
 };
 
 /* clock NULL: monotonic. */

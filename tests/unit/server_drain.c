@@ -163,6 +163,20 @@ static void no_burst(void **state)
     assert_in_range(drain(0, SPREAD_MS), 1, 2 * SOCKETS * WINDOW_MS / SPREAD_MS);
 }
 
+/* A node that was fuller once: the sockets that are left lie close together in its slots. */
+static void no_burst_after_a_peak(void **state)
+{
+    enum { GONE = SOCKETS * 7 / 10 };
+    (void)state;
+    connect_all();
+    for (int i = 0; i < GONE; i++)
+        close(client[i]);
+    turns(10);
+    assert_int_equal(atomic_load(&node.connections), SOCKETS - GONE);
+    int most = drain(GONE, SPREAD_MS);
+    assert_in_range(most, 1, 2 * (SOCKETS - GONE) * WINDOW_MS / SPREAD_MS);
+}
+
 static void few_are_told_at_once(void **state)
 {
     (void)state;
@@ -174,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(no_burst, begin, end),
+        cmocka_unit_test_setup_teardown(no_burst_after_a_peak, begin, end),
         cmocka_unit_test_setup_teardown(few_are_told_at_once, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
