@@ -1,5 +1,5 @@
 #!/bin/sh
-# tests/examples/run.sh SERVER - the chat example in the Chromium of the system.
+# tests/examples/run.sh SERVER - the chat example, and pusher-js itself, in the Chromium of the system.
 # PICTURES=FOLDER keeps what the browser saw. Versions are pinned by the two package-lock.json.
 set -u
 SOCKUDO=$(realpath "$1")
