@@ -24,6 +24,16 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && strcmp(s + n - m, end) == 0;
 }
 
+static bool text_is_like(const char *text, const char *pattern)
+{
+    const char *star = strchr(pattern, '*');
+    if (!star)
+        return strcmp(pattern, text) == 0;
+    size_t before = (size_t)(star - pattern);
+    return strlen(text) >= strlen(pattern) - 1 && strncmp(pattern, text, before) == 0 &&
+           ends_with(text, star + 1);
+}
+
 /* Of a pattern that is allowed; lower case, no NUL. */
 static bool reference(const char *pattern, const char *origin)
 {
@@ -31,18 +41,13 @@ static bool reference(const char *pattern, const char *origin)
         return true;
     if (!*origin)
         return false;
-    if (!strstr(pattern, "://")) {
-        const char *host = strstr(origin, "://");
-        origin = host ? host + 3 : origin;
-        if (strncmp(pattern, "*.", 2) == 0)
-            return strcmp(origin, pattern + 2) == 0 || ends_with(origin, pattern + 1);
-    }
-    const char *star = strchr(pattern, '*');
-    if (!star)
-        return strcmp(pattern, origin) == 0;
-    size_t before = (size_t)(star - pattern);
-    return strlen(origin) >= strlen(pattern) - 1 && strncmp(pattern, origin, before) == 0 &&
-           ends_with(origin, star + 1);
+    if (strstr(pattern, "://"))
+        return text_is_like(origin, pattern);
+    const char *host = strstr(origin, "://");
+    host = host ? host + 3 : origin;
+    if (strncmp(pattern, "*.", 2) == 0)
+        return strcmp(host, pattern + 2) == 0 || ends_with(host, pattern + 1);
+    return text_is_like(host, pattern) || text_is_like(origin, pattern);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
