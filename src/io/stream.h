@@ -82,8 +82,8 @@ struct stream_limits {
 struct stream_pool {
     struct loop *loop;
     struct stream_limits limits;
-    struct tls_set *tls; /* for new connections of the owner; a reference, NULL: none */
-    struct sequence root;
+    struct tls_set *tls;      /* for new connections of the owner; a reference, NULL: none */
+    struct sequence roots[2]; /* of plain and of compressed frames: nobody has both */
     size_t item_size;
     char **chunks;              /* NULL: trimmed away */
     uint32_t *chunk_generation; /* of a trimmed one: what its handles did not pass */

@@ -263,7 +263,7 @@ void stream_send(struct stream *s, struct frame *f)
     if (s->fd < 0 || s->ending)
         return;
     if (!s->queue && !s->over) {
-        s->out = sequence_append(&s->pool->root, s->out, f);
+        s->out = sequence_append(&s->pool->roots[s->deflate], s->out, f);
         stream_mark(s);
         return;
     }

@@ -43,7 +43,8 @@ void stream_pool_init(struct stream_pool *p, struct loop *l, uint16_t worker, si
     p->worker = worker;
     p->item_size = (item_size + 7) & ~(size_t)7;
     p->buffer = mem_alloc(STREAM_REST + STREAM_READ);
-    sequence_init(&p->root);
+    sequence_init(&p->roots[false]);
+    sequence_init(&p->roots[true]);
 }
 
 static void chunk_make(struct stream_pool *p, uint32_t chunk)

@@ -251,13 +251,36 @@ static void trimmed_slots_forget_nobody(void **state)
     }
 }
 
+/* One message in two encodings for sockets of both kinds by turns: still one sequence a kind. */
+static void sequences_are_shared_by_kind(void **state)
+{
+    enum { N = 6 };
+    struct stream *s[N];
+    int peer[N];
+    struct frame *encoded[] = {frame_of(S("plain")), frame_of(S("small"))};
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        s[i] = opened(&peer[i]);
+        s[i]->deflate = i % 2;
+        stream_send(s[i], encoded[i % 2]);
+    }
+    for (int i = 2; i < N; i++)
+        assert_ptr_equal(s[i]->out, s[i - 2]->out);
+    loop_turn(&loop, 0);
+    for (int i = 0; i < N; i++)
+        close(peer[i]);
+    frame_unref(encoded[0]);
+    frame_unref(encoded[1]);
+    pass(0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
         TEST(a_late_reader_hears_the_farewell), TEST(a_slow_reader_gets_all),
         TEST(a_stalled_reader_is_cut),          TEST(lingering_has_ends),
-        TEST(trimmed_slots_forget_nobody),
+        TEST(trimmed_slots_forget_nobody),      TEST(sequences_are_shared_by_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
