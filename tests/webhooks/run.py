@@ -2,8 +2,8 @@
 """tests/webhooks/run.py SERVER [NAME...] - webhooks from the WebSocket to the back end.
 
 A stub back end records every request; the webhook helpers of the official libraries (npm and PyPI
-`pusher`) judge the bytes. Each case has an app of its own, and all of them run at the same time
-against one server; those that start or stop a server run after them.
+`pusher`, where there is Go also pusher-http-go) judge the bytes. Each case has an app of its own, and
+all of them run at the same time against one server; those that start or stop a server run after them.
 
 That something does not happen is shown by something later that does: a fence event of the same app
 (batches of an app come in order), or another channel that empties after it (the same grace).
@@ -17,6 +17,7 @@ import http.server
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import ssl
@@ -691,7 +692,28 @@ print(bad)"""
     out = subprocess.run([venv, "-c", script], check=True, input=json.dumps(rows).encode(),
                          stdout=subprocess.PIPE, timeout=120).stdout
     assert out.strip() == b"0", out
+    judge_in_go(rows)
     return len(rows)
+
+
+def judge_in_go(rows):
+    """HOOK-2: also by the Go library, which decodes into strings and takes no event of an encrypted channel
+    without a ciphertext."""
+    folder = os.path.join(os.path.dirname(os.path.dirname(HERE)), "build-clients")
+    program = os.path.join(folder, "webhook-go")
+    built = shutil.which("go") and subprocess.run(
+        ["go", "build", "-o", program, "."], cwd=os.path.join(CLIENTS, "go"), timeout=300, check=False,
+        stderr=subprocess.PIPE, text=True)
+    if not built or built.returncode:
+        print("skipped the Go library: %s" % (built.stderr.strip()[-200:] if built else "no go here"))
+        return
+    rows = [r for r in rows if '"private-encrypted-' not in r["body"]]
+    out = subprocess.run([program], input=json.dumps(rows).encode(), stdout=subprocess.PIPE, check=True,
+                         timeout=120).stdout
+    total = sum(len(json.loads(r["body"])["events"]) for r in rows)
+    kinds = {e["name"] for r in rows for e in json.loads(r["body"])["events"]}
+    assert json.loads(out) == {"bad": 0, "events": total}, out
+    assert kinds == set(EVENTS) or len(sys.argv) > 2, "not told: %s" % (set(EVENTS) - kinds)
 
 
 def no_secrets(server, stub):
