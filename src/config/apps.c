@@ -343,8 +343,9 @@ static bool check_twice(struct loading *l, struct app **sorted, const char *what
     for (size_t i = 1; i < n; i++)
         if (compare(&sorted[i - 1], &sorted[i]) == 0) {
             str name = compare == by_id ? sorted[i]->id : sorted[i]->key;
-            return config_fail(l, "app_manager.array.apps: two apps have the %s \"%.*s\"", what,
-                               FMT(name));
+            return config_fail_at(l, option(l, OPT_app_manager_array_apps)->tree,
+                                  "app_manager.array.apps: two apps have the %s \"%.*s\"", what,
+                                  FMT(name));
         }
     return true;
 }

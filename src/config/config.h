@@ -26,7 +26,9 @@ enum config_source { FROM_DEFAULT, FROM_FILE, FROM_ENV };
 struct value; /* config/tree.h */
 struct option_value {
     enum config_source source;
-    bool is_null; /* an optional one that is not set */
+    uint32_t line, col; /* FROM_FILE */
+    str variable;       /* FROM_ENV */
+    bool is_null;       /* an optional one that is not set */
     bool b;
     int64_t i; /* every integer type; octal modes as their number */
     double f;
@@ -107,7 +109,7 @@ struct config {
         uint64_t reload_interval_s; /* 0: only SIGHUP */
         struct config_certificate {
             str cert_path, key_path, passphrase; /* passphrase empty: none */
-        } *certificates; /* the first is the default one */
+        } * certificates;                        /* the first is the default one */
         size_t certificate_count;
     } ssl;
     struct {

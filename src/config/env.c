@@ -28,7 +28,7 @@ static void apply_one(struct loading *l, enum option id, str name)
     const char *text = tree_env(l->env, name.p, name.n), *form = "another value";
     if (text == NULL)
         return;
-    struct option_value fresh = {.source = FROM_ENV};
+    struct option_value fresh = {.source = FROM_ENV, .variable = name};
     if (!option_from_text(&l->c->memory, row, str_z(text), &fresh, &form)) {
         config_say(l, SAY_WARN, "variable %.*s is ignored, expected %s", FMT(name), form);
         return;

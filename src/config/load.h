@@ -73,6 +73,8 @@ void config_say_strict(struct loading *l, const char *fmt, ...) PRINTF(2, 3);
 /* Refuses with "FILE:LINE:COL: " in front of the sentence; v may be NULL. Returns false. */
 bool config_fail_at(struct loading *l, const struct value *v, const char *fmt, ...) PRINTF(3, 4);
 bool config_fail(struct loading *l, const char *fmt, ...) PRINTF(2, 3);
+/* The same for a value that was read already: its place in the file, or its variable, in front. */
+bool config_fail_option(struct loading *l, enum option id, const char *fmt, ...) PRINTF(3, 4);
 
 /* file.c: reads the file that is to be used into l->root. */
 NODISCARD bool config_read_file(struct loading *l);

@@ -279,7 +279,7 @@ bool config_apply_file(struct loading *l)
             v = config_alias_value(l, row->path);
         if (v == NULL)
             continue;
-        struct option_value fresh = {.source = FROM_FILE};
+        struct option_value fresh = {.source = FROM_FILE, .line = v->line, .col = v->col};
         if (!from_file(l, row, v, &fresh))
             return false;
         l->c->values[i] = fresh;

@@ -91,6 +91,11 @@ void config_say_strict(struct loading *l, const char *fmt, ...)
     l->r->strict += config_report_add(l->r, SAY_WARN, text);
 }
 
+static bool fail_in_file(struct loading *l, uint32_t line, uint32_t col, const char *text)
+{
+    return err_set(l->e, ERR_CONFIG, "config: %.*s:%u:%u: %s", FMT(l->c->file), line, col, text);
+}
+
 bool config_fail(struct loading *l, const char *fmt, ...)
 {
     char text[256];
@@ -108,8 +113,21 @@ bool config_fail_at(struct loading *l, const struct value *v, const char *fmt, .
     va_start(ap, fmt);
     sentence(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (v == NULL)
-        return err_set(l->e, ERR_CONFIG, "config: %s", text);
-    return err_set(l->e, ERR_CONFIG, "config: %.*s:%u:%u: %s", FMT(l->c->file), v->line, v->col,
-                   text);
+    return v == NULL ? err_set(l->e, ERR_CONFIG, "config: %s", text)
+                     : fail_in_file(l, v->line, v->col, text);
+}
+
+bool config_fail_option(struct loading *l, enum option id, const char *fmt, ...)
+{
+    char text[256];
+    const struct option_value *v = option(l, id);
+    va_list ap;
+    va_start(ap, fmt);
+    sentence(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (v->source == FROM_FILE)
+        return fail_in_file(l, v->line, v->col, text);
+    if (v->source == FROM_ENV)
+        return err_set(l->e, ERR_CONFIG, "config: variable %.*s: %s", FMT(v->variable), text);
+    return err_set(l->e, ERR_CONFIG, "config: %s", text);
 }

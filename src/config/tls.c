@@ -69,10 +69,11 @@ static bool read_certificates(struct loading *l)
     return true;
 }
 
-static bool file_check(struct loading *l, const char *key, str path)
+/* id: where it was written; key: what it is called there. */
+static bool file_check(struct loading *l, enum option id, const char *key, str path)
 {
     if (memchr(path.p, 0, path.n) || access(path.p, R_OK) != 0)
-        return config_fail(l, "\"%s\": cannot read %.*s", key, FMT(path));
+        return config_fail_option(l, id, "\"%s\": cannot read %.*s", key, FMT(path));
     return true;
 }
 
@@ -82,10 +83,15 @@ static bool check_files(struct loading *l)
     for (size_t i = 0; i < c->ssl.certificate_count; i++) {
         const struct config_certificate *f = &c->ssl.certificates[i];
         if (f->cert_path.n == 0 || f->key_path.n == 0)
-            return config_fail(l, "ssl.enabled needs \"%s\"",
-                               f->cert_path.n ? "ssl.key_path" : "ssl.cert_path");
-        if (!file_check(l, i ? "ssl.certificates[].cert_path" : "ssl.cert_path", f->cert_path) ||
-            !file_check(l, i ? "ssl.certificates[].key_path" : "ssl.key_path", f->key_path))
+            return config_fail_option(l, OPT_ssl_enabled, "ssl.enabled needs \"%s\"",
+                                      f->cert_path.n ? "ssl.key_path" : "ssl.cert_path");
+        bool is_fine = i == 0 ? file_check(l, OPT_ssl_cert_path, "ssl.cert_path", f->cert_path) &&
+                                    file_check(l, OPT_ssl_key_path, "ssl.key_path", f->key_path)
+                              : file_check(l, OPT_ssl_certificates, "ssl.certificates[].cert_path",
+                                           f->cert_path) &&
+                                    file_check(l, OPT_ssl_certificates,
+                                               "ssl.certificates[].key_path", f->key_path);
+        if (!is_fine)
             return false;
     }
     return true;
@@ -111,6 +117,8 @@ bool config_read_tls(struct loading *l)
         config_say(l, SAY_WARN, "\"ssl.redirect_http\" has no effect without \"ssl.enabled\"");
     if (c->ssl.enabled && c->ssl.redirect_http && c->ssl.http_port == option(l, OPT_port)->i &&
         c->ssl.http_port != 0)
-        return config_fail(l, "\"port\" and \"ssl.http_port\" are both %u", c->ssl.http_port);
+        return config_fail_option(l,
+                                  is_written(l, OPT_ssl_http_port) ? OPT_ssl_http_port : OPT_port,
+                                  "\"port\" and \"ssl.http_port\" are both %u", c->ssl.http_port);
     return !c->ssl.enabled || check_files(l);
 }

@@ -5,7 +5,6 @@
 #include "config/load.h"
 #include "pusher/origin.h"
 
-
 struct driver_row {
     str name;
     bool built;
@@ -51,10 +50,10 @@ static const char *list_of(arena *a, const struct driver_row *rows, size_t count
 }
 
 /* What this build cannot do yet: a start fails, a check warns (--check-config). */
-static bool unserved(struct loading *l, const char *what)
+static bool unserved(struct loading *l, enum option id, const char *what)
 {
     if (!l->args->check_only)
-        return config_fail(l, "%s is not part of this build", what);
+        return config_fail_option(l, id, "%s is not part of this build", what);
     config_say(l, SAY_WARN, "%s is not part of this build, a start would fail", what);
     return true;
 }
@@ -81,10 +80,10 @@ static bool choose(struct loading *l, enum option id, enum option cluster_mode,
             continue;
         *name_out = rows[i].name;
         return rows[i].built || !must_start ||
-               unserved(l, arena_printf(a, "%.*s \"%.*s\"", FMT(path), FMT(name)));
+               unserved(l, id, arena_printf(a, "%.*s \"%.*s\"", FMT(path), FMT(name)));
     }
-    return config_fail(l, "%.*s \"%.*s\" is not supported; use %s", FMT(path), FMT(name),
-                       list_of(a, rows, count));
+    return config_fail_option(l, id, "%.*s \"%.*s\" is not supported; use %s", FMT(path), FMT(name),
+                              list_of(a, rows, count));
 }
 
 static bool uses_redis(struct loading *l)
@@ -171,23 +170,26 @@ static bool check_numbers(struct loading *l)
                    OPT_adapter_cluster_health_node_timeout_ms, true}};
     for (size_t i = 0; i < COUNT_OF(above_zero); i++)
         if (option(l, above_zero[i])->i == 0)
-            return config_fail(l, "\"%.*s\" must be above 0",
-                               FMT(config_options[above_zero[i]].path));
+            return config_fail_option(l, above_zero[i], "\"%.*s\" must be above 0",
+                                      FMT(config_options[above_zero[i]].path));
     for (size_t i = 0; i < COUNT_OF(orders); i++) {
         int64_t small = option(l, orders[i].small)->i, large = option(l, orders[i].large)->i;
         if (small > large / orders[i].factor || (small == large && !orders[i].may_be_equal))
-            return config_fail(l, "\"%.*s\" is too large for \"%.*s\"",
-                               FMT(config_options[orders[i].small].path),
-                               FMT(config_options[orders[i].large].path));
+            return config_fail_option(l, orders[i].small, "\"%.*s\" is too large for \"%.*s\"",
+                                      FMT(config_options[orders[i].small].path),
+                                      FMT(config_options[orders[i].large].path));
     }
     const struct option_value *chunk = option(l, OPT_adapter_nats_presence_sync_chunk_size);
     if (!chunk->is_null && chunk->i == 0)
-        return config_fail(l, "\"adapter.nats.presence_sync_chunk_size\" must be above 0");
+        return config_fail_option(l, OPT_adapter_nats_presence_sync_chunk_size,
+                                  "\"adapter.nats.presence_sync_chunk_size\" must be above 0");
     double jitter = option(l, OPT_queue_reliability_retry_jitter)->f;
     if (jitter < 0 || jitter > 1)
-        return config_fail(l, "\"queue.reliability.retry_jitter\" must be from 0 to 1");
+        return config_fail_option(l, OPT_queue_reliability_retry_jitter,
+                                  "\"queue.reliability.retry_jitter\" must be from 0 to 1");
     if (option(l, OPT_rate_limiter_ipv6_prefix)->i > 128)
-        return config_fail(l, "\"rate_limiter.ipv6_prefix\" must be from 1 to 128");
+        return config_fail_option(l, OPT_rate_limiter_ipv6_prefix,
+                                  "\"rate_limiter.ipv6_prefix\" must be from 1 to 128");
     return true;
 }
 
@@ -205,13 +207,14 @@ static bool check_words(struct loading *l)
         str word = lower(l, option(l, rows[i].id)->s);
         const char *padded = arena_printf(&l->c->memory, " %.*s ", FMT(word));
         if (word.n == 0 || strstr(rows[i].words, padded) == NULL)
-            return config_fail(l, "\"%.*s\" must be one of:%s",
-                               FMT(config_options[rows[i].id].path), rows[i].words);
+            return config_fail_option(l, rows[i].id, "\"%.*s\" must be one of:%s",
+                                      FMT(config_options[rows[i].id].path), rows[i].words);
     }
     if (str_eq(lower(l, option(l, OPT_server_role)->s), S("api")))
-        return config_fail(l, "server_role \"api\" is not supported by this server");
+        return config_fail_option(l, OPT_server_role,
+                                  "server_role \"api\" is not supported by this server");
     if (!str_eq(lower(l, option(l, OPT_server_role)->s), S("default")))
-        return config_fail(l, "\"server_role\" must be default");
+        return config_fail_option(l, OPT_server_role, "\"server_role\" must be default");
     return true;
 }
 
@@ -233,15 +236,21 @@ static bool check_names(struct loading *l)
     const struct option_value *headers = option(l, OPT_cors_allowed_headers);
     str table = option(l, OPT_database_mysql_table_name)->s;
     if (table.n == 0 || !consists_of(table, "_$", true))
-        return config_fail(l, "\"database.mysql.table_name\" may hold letters, digits, _ and $");
+        return config_fail_option(
+            l, OPT_database_mysql_table_name,
+            "\"database.mysql.table_name\" may hold letters, digits, _ and $");
     if (!consists_of(option(l, OPT_metrics_prometheus_prefix)->s, "_:", false))
-        return config_fail(l, "\"metrics.prometheus.prefix\" is no start of a metric's name");
+        return config_fail_option(l, OPT_metrics_prometheus_prefix,
+                                  "\"metrics.prometheus.prefix\" is no start of a metric's name");
     for (size_t i = 0; i < methods->list_count; i++)
         if (methods->list[i].n == 0 || !consists_of(methods->list[i], "!#$%&'*+-.^_`|~", true))
-            return config_fail(l, "\"cors.methods\": entry %zu is no method", i + 1);
+            return config_fail_option(l, OPT_cors_methods,
+                                      "\"cors.methods\": entry %zu is no method", i + 1);
     for (size_t i = 0; i < headers->list_count; i++)
         if (headers->list[i].n == 0 || !consists_of(headers->list[i], "!#$%&'*+-.^_`|~", true))
-            return config_fail(l, "\"cors.allowed_headers\": entry %zu is no header name", i + 1);
+            return config_fail_option(l, OPT_cors_allowed_headers,
+                                      "\"cors.allowed_headers\": entry %zu is no header name",
+                                      i + 1);
     return true;
 }
 
@@ -251,7 +260,7 @@ static bool check_origins(struct loading *l)
     struct err e = {.kind = ERR_NONE};
     for (size_t i = 0; i < v->list_count; i++)
         if (!origin_pattern_check(v->list[i], &e))
-            return config_fail(l, "\"cors.origin\": %s", e.text);
+            return config_fail_option(l, OPT_cors_origin, "\"cors.origin\": %s", e.text);
     return true;
 }
 
@@ -267,9 +276,10 @@ static bool check_tls_blocks(struct loading *l)
         {OPT_adapter_cluster_tls_client_cert_path, OPT_adapter_cluster_tls_client_key_path}};
     for (size_t i = 0; i < COUNT_OF(pairs); i++)
         if ((option(l, pairs[i].cert)->s.n > 0) != (option(l, pairs[i].key)->s.n > 0))
-            return config_fail(l, "\"%.*s\" and \"%.*s\" need each other",
-                               FMT(config_options[pairs[i].cert].path),
-                               FMT(config_options[pairs[i].key].path));
+            return config_fail_option(
+                l, option(l, pairs[i].cert)->s.n ? pairs[i].cert : pairs[i].key,
+                "\"%.*s\" and \"%.*s\" need each other", FMT(config_options[pairs[i].cert].path),
+                FMT(config_options[pairs[i].key].path));
     return true;
 }
 
@@ -279,7 +289,8 @@ static bool check_unix_socket(struct loading *l)
     if (!option(l, OPT_unix_socket_enabled)->b)
         return true;
     if (path.n == 0 || path.p[0] != '/' || memmem(path.p, path.n, "../", 3) != NULL)
-        return config_fail(l, "\"unix_socket.path\" must be absolute and without ../");
+        return config_fail_option(l, OPT_unix_socket_path,
+                                  "\"unix_socket.path\" must be absolute and without ../");
     if (option(l, OPT_unix_socket_permission_mode)->i & 2)
         config_say(l, SAY_WARN, "\"unix_socket.permission_mode\" lets everybody write");
     return true;
@@ -290,7 +301,8 @@ static bool check_ports(struct loading *l)
     int64_t port = option(l, OPT_port)->i;
     if (option(l, OPT_metrics_enabled)->b && port != 0 && port == option(l, OPT_metrics_port)->i &&
         str_eq(option(l, OPT_host)->s, option(l, OPT_metrics_host)->s))
-        return config_fail(l, "\"port\" and \"metrics.port\" are both %lld", (long long)port);
+        return config_fail_option(l, is_written(l, OPT_metrics_port) ? OPT_metrics_port : OPT_port,
+                                  "\"port\" and \"metrics.port\" are both %lld", (long long)port);
     return true;
 }
 

@@ -611,6 +611,25 @@ static void partial_blocks(void **state)
 }
 
 /* CFG-84 and the rest of configuration.md §7 */
+/* A refusal says where the value stands, in the file or in the environment. */
+static void places(void **state)
+{
+    (void)state;
+    FAILS("{\n\"port\":9601}", "config: given.json:2:8: \"port\"");
+    FAILS("{\"port\":9601,\n\"metrics\":{\n\"port\":9601}}", "given.json:3:8: \"port\"");
+    FAILS("{\n\"adapter\":{\n\"driver\":\"kafka\"}}", "given.json:3:10: adapter.driver");
+    FAILS("{\n\"cors\":{\n\"methods\":[\"G T\"]}}", "given.json:3:11: \"cors.methods\"");
+    FAILS("{\"app_manager\":{\"array\":{\"apps\":["
+          "{\"id\":\"a\",\"key\":\"k\",\"secret\":\"s\"},"
+          "{\"id\":\"a\",\"key\":\"z\",\"secret\":\"s\"}]}}}",
+          "given.json:1:");
+    assert_false(load_one("{}", "PORT=9601"));
+    assert_string_equal(e.text,
+                        "config: variable PORT: \"port\" and \"metrics.port\" are both 9601");
+    assert_false(load_one("{\"queue\":{\"driver\":\"memory\"}}", "QUEUE_DRIVER=kafka"));
+    assert_non_null(strstr(e.text, "config: variable QUEUE_DRIVER: queue.driver \"kafka\""));
+}
+
 static void combinations(void **state)
 {
     (void)state;
@@ -690,6 +709,7 @@ int main(void)
                                        TEST(one_variable_many_keys),
                                        TEST(scope),
                                        TEST(partial_blocks),
+                                       TEST(places),
                                        TEST(combinations),
                                        TEST(additions),
                                        TEST(check_only)};
