@@ -222,6 +222,29 @@ def secrets_are_not_printed(f):
     expect((status, text), status == 0 and "hidden" not in text and '"secret": "***"' in text, "secret")
 
 
+@case
+def demo(f):
+    """What `make run` passes: port 6001 on loopback, one known app that may do everything, no limit that
+    meets who tries things out, nothing but memory. (Its use: tests/clients/readme.py, tests/examples.)"""
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    path = os.path.join(root, "config", "demo.json")
+    with open(os.path.join(root, "Makefile"), encoding="utf-8") as m:
+        expect("Makefile", "run: build\n\tbuild/sockudo --config config/demo.json" in m.read(), "make run")
+    with open(path, encoding="utf-8") as d:
+        app = json.load(d)["app_manager"]["array"]["apps"][0]
+    expect(app, (app["id"], app["key"], app["secret"]) == ("1", "demo-key", "demo-secret"), "app")
+    status, text = f.run("-c", path, "--print-config", "--strict-config")
+    expect((status, text), status == 0 and "warning" not in text, "a quiet start")
+    c = json.loads(text[text.index("{"):])
+    expect(c, (c["host"], c["port"]) == ("127.0.0.1", 6001), "address")
+    drivers = [c[part]["driver"] for part in ("adapter", "cache", "queue", "app_manager")]
+    expect(drivers, drivers == ["local", "memory", "memory", "memory"], "drivers")
+    expect(c["rate_limiter"], not c["rate_limiter"]["enabled"], "limits")
+    features = c["app_manager"]["array"]["apps"][0]
+    features = features.get("policy", {}).get("features", features)
+    expect(features, features["enable_client_messages"] and features["enable_user_authentication"], "features")
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: tests/start/run.py SERVER")
