@@ -79,15 +79,22 @@ static bool is_subscribed(struct conn *c, struct client_event *q)
     return refused(c, q, &e);
 }
 
-/* data goes out as a JSON string: verbatim if it is one, else its text as one (§13.4). */
-static str data_literal(struct conn *c, const struct client_event *q)
+/* data goes out as a JSON string: verbatim if it is one, else its text as one (§13.4). False: it
+ * would be longer than our texts may be. */
+static bool data_literal(struct conn *c, const struct client_event *q, str *out)
 {
-    if (q->data.type == JSON_STRING)
-        return q->data.raw;
     struct buf *b = conn_worker(c)->json;
+    *out = q->data.raw;
+    if (q->data.type == JSON_STRING)
+        return true;
     buf_clear(b);
-    json_add_string(b, q->text);
-    return buf_str(b);
+    if (!json_add_string(b, q->text)) {
+        struct wire_error e = wire_error_f(WIRE_CLIENT_PAYLOAD, "(%zu bytes) exceeds limit (%zuKB)",
+                                           q->text.n, b->max / 1024);
+        return refused(c, q, &e);
+    }
+    *out = buf_str(b);
+    return true;
 }
 
 /* Some worker with subscribers is behind: the sender waits, nothing is lost (design §5). */
@@ -127,13 +134,15 @@ void on_client_event(struct conn *c, str event, struct json channel, struct json
         conn_block(c, CONN_BLOCKED_MS);
         return;
     }
-    if (!rate_is_fine(c, &q) || !event_is_fine(c, &q) || !is_subscribed(c, &q))
+    str literal;
+    if (!rate_is_fine(c, &q) || !event_is_fine(c, &q) || !is_subscribed(c, &q) ||
+        !data_literal(c, &q, &literal))
         return;
     const struct member *m = q.subscription->member;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    struct message *out = message_create(c->app->app->id, q.channel, event, data_literal(c, &q),
-                                         m ? m->user_id : S(""), 0);
+    struct message *out =
+        message_create(c->app->app->id, q.channel, event, literal, m ? m->user_id : S(""), 0);
     out->exclude = (struct message_exclude){
         .set = true, .worker = w->index, .slot = c->sub.stream.slot, .number = c->sub.number};
     out->received_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;

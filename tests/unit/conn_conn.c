@@ -47,6 +47,7 @@ static int begin(void **state)
     app->enabled = true;
     app->enable_user_authentication = has_users;
     app->enable_watchlist_events = has_users;
+    app->enable_client_messages = has_users;
     struct app_manager_options apps = {S("scripted"), &app, 1};
     struct cache_options cache = {.driver = STR("memory")};
     memset(&node, 0, sizeof node);
@@ -796,6 +797,26 @@ static void a_list_that_does_not_fit_is_refused(void **state)
     leave(a.fd);
 }
 
+/* What others would get of it could be read by nobody. */
+static void data_that_does_not_fit_is_refused(void **state)
+{
+    char text[400];
+    (void)state;
+    struct client a = connect_client(), b = connect_client();
+    join(&a, "a", "");
+    join(&b, "b", "");
+    all_heard(a.fd);
+    all_heard(b.fd);
+    thread.worker.json->max = 250;
+    snprintf(text, sizeof text,
+             "{\"event\":\"client-e\",\"channel\":\"presence-a\",\"data\":{\"k\":\"%0250d\"}}", 0);
+    send_text(a.fd, text);
+    assert_true(heard(a.fd, "Event payload size (258 bytes) exceeds limit"));
+    assert_string_equal(all_heard(b.fd), "");
+    close(b.fd);
+    leave(a.fd);
+}
+
 /* ---- Pings whose answers nobody reads (security.md R9; SEC-10) ---- */
 
 static void r9_only_the_newest_pong_waits(void **state)
@@ -862,6 +883,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_slow_one_who_is_terminated_hears_it, begin_with_users,
                                         end),
         cmocka_unit_test_setup_teardown(a_list_that_does_not_fit_is_refused, begin, end),
+        cmocka_unit_test_setup_teardown(data_that_does_not_fit_is_refused, begin_with_users, end),
         cmocka_unit_test_setup_teardown(r9_only_the_newest_pong_waits, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
