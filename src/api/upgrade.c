@@ -9,12 +9,9 @@ void endpoint_upgrade(struct request *q)
 {
     struct ws_handshake h;
     struct buf b;
-    bool compress = q->worker->settings->compression;
-    bool agreed = ws_handshake_decide(&q->head, compress, &h);
     /* Shared compressed frames need one window: an offer of a smaller one stays unanswered. */
-    if (agreed && h.deflate && h.server_window_bits < 15)
-        agreed = ws_handshake_decide(&q->head, false, &h);
-    if (!agreed) {
+    int least_bits = q->worker->settings->compression ? WS_WINDOW_MOST : WS_NO_DEFLATE;
+    if (!ws_handshake_decide(&q->head, least_bits, &h)) {
         q->must_close = true;
         str more = h.status == 426 ? S("Sec-WebSocket-Version: 13\r\n") : S("");
         answer(q, h.status, S("text/plain"), h.text, more);

@@ -50,15 +50,6 @@ bool config_text_bool(str text, bool *out)
     return false;
 }
 
-static str trimmed(str s)
-{
-    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
-        s = str_from(s, 1);
-    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-        s.n--;
-    return s;
-}
-
 void config_split(arena *a, str text, str **list_out, size_t *count_out)
 {
     size_t max = 1, n = 0;
@@ -68,7 +59,7 @@ void config_split(arena *a, str text, str **list_out, size_t *count_out)
     while (text.n > 0) {
         const char *comma = memchr(text.p, ',', text.n);
         size_t len = comma ? (size_t)(comma - text.p) : text.n;
-        str piece = trimmed(str_of(text.p, len));
+        str piece = str_trim(str_of(text.p, len));
         if (piece.n > 0)
             (*list_out)[n++] = arena_str(a, piece);
         text = str_from(text, len + 1);

@@ -107,7 +107,7 @@ static bool take_offer(str *rest, struct offer *o)
     return rest->n == 0 || rest->p[0] == ',';
 }
 
-static bool negotiate_field(str rest, struct ws_handshake *h)
+static bool negotiate_field(str rest, int least_bits, struct ws_handshake *h)
 {
     struct offer o;
     for (;;) {
@@ -115,20 +115,21 @@ static bool negotiate_field(str rest, struct ws_handshake *h)
             ;
         if (rest.n == 0 || !take_offer(&rest, &o))
             return false;
-        if (o.usable) {
+        int bits = o.server_bits ? o.server_bits : 15;
+        if (o.usable && bits >= least_bits) {
             h->deflate = true;
             h->names_window_bits = o.server_bits != 0;
-            h->server_window_bits = o.server_bits ? o.server_bits : 15;
+            h->server_window_bits = bits;
             return true;
         }
     }
 }
 
-static void negotiate(const struct http1_request *r, struct ws_handshake *h)
+static void negotiate(const struct http1_request *r, int least_bits, struct ws_handshake *h)
 {
     for (unsigned i = 0; i < r->header_count; i++)
         if (str_eq_nocase(r->headers[i].name, S("sec-websocket-extensions")) &&
-            negotiate_field(r->headers[i].value, h))
+            negotiate_field(r->headers[i].value, least_bits, h))
             return;
 }
 
@@ -207,7 +208,7 @@ static bool refuse(struct ws_handshake *h, int status, str text)
     return false;
 }
 
-bool ws_handshake_decide(const struct http1_request *r, bool compress, struct ws_handshake *h)
+bool ws_handshake_decide(const struct http1_request *r, int least_bits, struct ws_handshake *h)
 {
     *h = (struct ws_handshake){.server_window_bits = 15};
     str text = objection(r);
@@ -219,8 +220,8 @@ bool ws_handshake_decide(const struct http1_request *r, bool compress, struct ws
     h->status = 101;
     accept_key(http1_header_get(r, S("sec-websocket-key")), h->accept);
     h->protocol = first_protocol(r);
-    if (compress)
-        negotiate(r, h);
+    if (least_bits)
+        negotiate(r, least_bits, h);
     return true;
 }
 

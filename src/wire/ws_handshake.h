@@ -24,9 +24,12 @@ struct ws_handshake {
     bool names_window_bits; /* the offer named server_max_window_bits, so the answer does */
 };
 
-/* Route and method (404, 405) are the caller's to check first. `compress`: may agree to
- * permessage-deflate. True: *h is a 101; false: a refusal, after which the connection closes. */
-bool ws_handshake_decide(const struct http1_request *r, bool compress, struct ws_handshake *h);
+enum { WS_NO_DEFLATE = 0, WS_WINDOW_LEAST = 9, WS_WINDOW_MOST = 15 }; /* bits */
+
+/* Route and method (404, 405) are the caller's to check first. least_bits: the smallest window that
+ * the caller can compress with; the first offer of permessage-deflate that lets it is taken.
+ * True: *h is a 101; false: a refusal, after which the connection closes. */
+bool ws_handshake_decide(const struct http1_request *r, int least_bits, struct ws_handshake *h);
 
 /* Writes the whole answer, the body of a refusal included. False: `out` is full. */
 bool ws_handshake_write(const struct ws_handshake *h, struct buf *out);

@@ -39,9 +39,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool ok = buf_add(&head, S(GOOD)) && buf_add(&head, str_of(data, size)) &&
               buf_add(&head, S("\r\n\r\n"));
     if (ok && http1_head(buf_str(&head), &scanned, &r, &used, &status) == PARSE_OK) {
-        bool agreed = ws_handshake_decide(&r, true, &h);
+        bool agreed = ws_handshake_decide(&r, WS_WINDOW_LEAST, &h);
         check_answer(&h, &r);
-        CHECK(agreed == ws_handshake_decide(&r, false, &off) && !off.deflate);
+        CHECK(agreed == ws_handshake_decide(&r, WS_NO_DEFLATE, &off) && !off.deflate);
         CHECK(agreed == (h.status == 101) && h.status == off.status);
     }
     buf_finish(&head);

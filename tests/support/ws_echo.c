@@ -117,7 +117,7 @@ static void read_handshake(struct peer *p)
     p->is_ending = true;
     if (rc == PARSE_BAD)
         return;
-    bool is_accepted = ws_handshake_decide(&request, true, &h);
+    bool is_accepted = ws_handshake_decide(&request, WS_WINDOW_LEAST, &h);
     CHECK(ws_handshake_write(&h, &p->out));
     if (!is_accepted)
         return;

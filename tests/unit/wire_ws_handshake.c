@@ -20,7 +20,7 @@ static struct http1_request req;
 static struct ws_handshake hs;
 
 /* `fields` follow a good request without its empty line, or are the whole head. */
-static bool decide_text(const char *head, const char *more, bool compress)
+static bool decide_text(const char *head, const char *more, int least_bits)
 {
     static char text[HTTP1_HEAD_MAX];
     size_t scanned = 0, used, n = strlen(head);
@@ -30,7 +30,7 @@ static bool decide_text(const char *head, const char *more, bool compress)
     n += strlen(more);
     memcpy(text + n, "\r\n", 2);
     assert_int_equal(http1_head(str_of(text, n + 2), &scanned, &req, &used, &status), PARSE_OK);
-    return ws_handshake_decide(&req, compress, &hs);
+    return ws_handshake_decide(&req, least_bits, &hs);
 }
 
 static void assert_answer(const char *want)
@@ -51,11 +51,11 @@ static void assert_answer(const char *want)
 static void ws1_accepted(void **state)
 {
     (void)state;
-    assert_true(decide_text(GOOD, "", false));
+    assert_true(decide_text(GOOD, "", WS_NO_DEFLATE));
     assert_answer(ACCEPTED "\r\n");
     assert_true(decide_text(
         LINE "upgrade: h2c, WebSocket\r\nconnection: keep-alive, Upgrade\r\n" KEY VERSION, "",
-        false));
+        WS_NO_DEFLATE));
     assert_answer(ACCEPTED "\r\n");
 }
 
@@ -86,12 +86,12 @@ static void ws3_refused(void **state)
          "Invalid Sec-WebSocket-Key"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        assert_false(decide_text(rows[i].head, "", true));
+        assert_false(decide_text(rows[i].head, "", WS_WINDOW_LEAST));
         assert_int_equal(hs.status, 400);
         if (!str_eq(hs.text, str_z(rows[i].text)))
             fail_msg("row %zu: got '%.*s', want '%s'", i, FMT(hs.text), rows[i].text);
     }
-    assert_false(decide_text(LINE, "", true));
+    assert_false(decide_text(LINE, "", WS_WINDOW_LEAST));
     assert_answer("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
                   "Content-Length: 22\r\nConnection: close\r\n\r\nMissing Upgrade header");
 }
@@ -103,13 +103,13 @@ static void ws4_version(void **state)
     for (size_t i = 0; i < COUNT_OF(versions); i++) {
         char field[64] = "Sec-WebSocket-Version: ";
         strcat(strcat(field, versions[i]), "\r\n");
-        assert_false(decide_text(LINE UPGRADE CONNECTION KEY, field, false));
+        assert_false(decide_text(LINE UPGRADE CONNECTION KEY, field, WS_NO_DEFLATE));
         assert_int_equal(hs.status, 426);
     }
     assert_answer("HTTP/1.1 426 Upgrade Required\r\nContent-Type: text/plain; charset=utf-8\r\n"
                   "Content-Length: 29\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n"
                   "Sec-WebSocket-Version: 13\r\n\r\nUnsupported WebSocket version");
-    assert_false(decide_text(GOOD, VERSION, false));
+    assert_false(decide_text(GOOD, VERSION, WS_NO_DEFLATE));
     assert_int_equal(hs.status, 426);
 }
 
@@ -117,8 +117,8 @@ static void ws4_version(void **state)
 static void sec23_two_origins(void **state)
 {
     (void)state;
-    assert_true(decide_text(GOOD, "Origin: https://a\r\n", false));
-    assert_false(decide_text(GOOD, "Origin: https://a\r\norigin: https://a\r\n", false));
+    assert_true(decide_text(GOOD, "Origin: https://a\r\n", WS_NO_DEFLATE));
+    assert_false(decide_text(GOOD, "Origin: https://a\r\norigin: https://a\r\n", WS_NO_DEFLATE));
     assert_int_equal(hs.status, 400);
 }
 
@@ -136,10 +136,10 @@ static void ws10_subprotocol(void **state)
         {"Sec-WebSocket-Protocol: ,\r\n", ""},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        assert_true(decide_text(GOOD, rows[i].fields, true));
+        assert_true(decide_text(GOOD, rows[i].fields, WS_WINDOW_LEAST));
         assert_true(str_eq(hs.protocol, str_z(rows[i].want)));
     }
-    assert_true(decide_text(GOOD, "Sec-WebSocket-Protocol: p7, x\r\n", false));
+    assert_true(decide_text(GOOD, "Sec-WebSocket-Protocol: p7, x\r\n", WS_NO_DEFLATE));
     assert_answer(ACCEPTED "Sec-WebSocket-Protocol: p7\r\n\r\n");
 }
 
@@ -147,7 +147,8 @@ static void ws11_no_compression_by_default(void **state)
 {
     (void)state;
     assert_true(decide_text(
-        GOOD, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n", false));
+        GOOD, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n",
+        WS_NO_DEFLATE));
     assert_false(hs.deflate);
     assert_answer(ACCEPTED "\r\n");
 }
@@ -196,11 +197,27 @@ static void deflate_offers(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char field[200] = "Sec-WebSocket-Extensions: ";
         strcat(strcat(field, rows[i].offer), "\r\n");
-        assert_true(decide_text(GOOD, field, true));
+        assert_true(decide_text(GOOD, field, WS_WINDOW_LEAST));
         if (hs.deflate != (rows[i].bits != 0) || hs.names_window_bits != rows[i].named ||
             hs.server_window_bits != (rows[i].bits ? rows[i].bits : 15))
             fail_msg("'%s': %d, %d", rows[i].offer, hs.deflate, hs.server_window_bits);
     }
+}
+
+/* Who compresses with the full window alone takes the first offer that lets him. */
+static void full_window_alone(void **state)
+{
+    (void)state;
+    assert_true(decide_text(GOOD,
+                            "Sec-WebSocket-Extensions: permessage-deflate; "
+                            "server_max_window_bits=10, permessage-deflate\r\n",
+                            WS_WINDOW_MOST));
+    assert_true(hs.deflate && !hs.names_window_bits && hs.server_window_bits == 15);
+    assert_true(decide_text(GOOD,
+                            "Sec-WebSocket-Extensions: permessage-deflate; "
+                            "server_max_window_bits=14\r\n",
+                            WS_WINDOW_MOST));
+    assert_false(hs.deflate);
 }
 
 static void deflate_answer(void **state)
@@ -209,12 +226,13 @@ static void deflate_answer(void **state)
     assert_true(decide_text(GOOD,
                             "Sec-WebSocket-Extensions: x\r\n"
                             "Sec-WebSocket-Extensions: permessage-deflate\r\n",
-                            true));
+                            WS_WINDOW_LEAST));
     assert_answer(ACCEPTED
                   "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
                   "client_no_context_takeover\r\n\r\n");
     assert_true(decide_text(
-        GOOD, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=11\r\n", true));
+        GOOD, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=11\r\n",
+        WS_WINDOW_LEAST));
     assert_answer(ACCEPTED
                   "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
                   "client_no_context_takeover; server_max_window_bits=11\r\n\r\n");
@@ -232,7 +250,7 @@ static void sec7_junk(void **state)
             size_t n = strlen(field);
             memset(field + n, fills[f], 8192);
             strcpy(field + n + 8192, "\r\n");
-            assert_true(decide_text(GOOD, field, true));
+            assert_true(decide_text(GOOD, field, WS_WINDOW_LEAST));
             assert_false(hs.deflate);
         }
     }
@@ -243,7 +261,7 @@ static void full_buffer(void **state)
     (void)state;
     struct buf b;
     buf_init(&b, 100);
-    assert_true(decide_text(GOOD, "", false));
+    assert_true(decide_text(GOOD, "", WS_NO_DEFLATE));
     assert_false(ws_handshake_write(&hs, &b));
     buf_finish(&b);
 }
@@ -254,8 +272,9 @@ int main(void)
         cmocka_unit_test(ws1_accepted),     cmocka_unit_test(ws3_refused),
         cmocka_unit_test(ws4_version),      cmocka_unit_test(sec23_two_origins),
         cmocka_unit_test(ws10_subprotocol), cmocka_unit_test(ws11_no_compression_by_default),
-        cmocka_unit_test(deflate_offers),   cmocka_unit_test(deflate_answer),
-        cmocka_unit_test(sec7_junk),        cmocka_unit_test(full_buffer),
+        cmocka_unit_test(deflate_offers),   cmocka_unit_test(full_window_alone),
+        cmocka_unit_test(deflate_answer),   cmocka_unit_test(sec7_junk),
+        cmocka_unit_test(full_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
