@@ -1,5 +1,6 @@
 #!/bin/sh
-# tests/clients/run.sh SERVER - the official clients and server libraries against a server.
+# tests/clients/run.sh SERVER - the official clients and server libraries against a server, Sockudo's own
+# client, and the README's programs.
 # Versions are pinned by tests/clients/node/package-lock.json and .../python/requirements.txt.
 set -u
 SOCKUDO=$(realpath "$1")
@@ -37,6 +38,7 @@ trap 'rm -rf "$CLIENTS_TLS"' EXIT
 ) 2>/dev/null || { echo "clients: openssl made no certificate" >&2; exit 1; }
 
 both
+$venv/bin/python -W ignore python/test_sockudo.py || failed=1
 ./readme.py "$SOCKUDO" || failed=1
 echo "clients: over TLS"
 NODE_EXTRA_CA_CERTS=$CLIENTS_TLS/ca.pem
