@@ -92,7 +92,8 @@ bool origin_matches(str pattern, str origin)
     size_t at;
     if (is_any(pattern))
         return true;
-    if (origin.n == 0 || !origin_pattern_check(pattern, NULL))
+    /* "null" is what every sandbox and local file sends: nobody in particular. */
+    if (origin.n == 0 || str_eq_nocase(origin, S("null")) || !origin_pattern_check(pattern, NULL))
         return false;
     if (find(pattern, S("://"), &at))
         return text_matches(pattern, origin);

@@ -10,7 +10,7 @@
 
 /* ERR_CONFIG with the reason for a pattern that can never match. */
 NODISCARD bool origin_pattern_check(str pattern, struct err *e);
-/* origin empty: the header is missing; only * and any match it. */
+/* origin empty: the header is missing; only * and any match it, and "null" (security.md I6). */
 bool origin_matches(str pattern, str origin);
 bool origin_allowed(const str *patterns, size_t n, str origin);
 

@@ -39,7 +39,7 @@ static bool reference(const char *pattern, const char *origin)
 {
     if (strcmp(pattern, "*") == 0 || strcmp(pattern, "any") == 0)
         return true;
-    if (!*origin)
+    if (!*origin || strcmp(origin, "null") == 0)
         return false;
     if (strstr(pattern, "://"))
         return text_is_like(origin, pattern);

@@ -37,6 +37,9 @@ static void ws19_matches(void **state)
         {STR("*.Example.com"), STR("https://A.example.COM"), true},
         {STR("*.example.com"), STR(""), false},
         {STR("*.example.com"), STR("null"), false},
+        {STR("null"), STR("null"), false}, /* SEC-23: nobody in particular */
+        {STR("n*l"), STR("NULL"), false},
+        {STR("null"), STR("http://null"), true},
         {STR("https://*.example.com"), STR("https://example.com"), false},
         {STR("example.com"), STR("https://example.com.evil.test"), false},
         {STR("example.com"), STR("https://evil.test/example.com"), false},
