@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "api/headless.h"
+#include "base/crypto.h"
 #include "metrics/metrics.h"
 #include "server/worker.h"
 #include "support/app_scripted.h"
@@ -656,6 +657,96 @@ static void leaves_when_idle(void **state)
     rig_destroy(r);
 }
 
+/* A signed request with that body, in pieces that a socket takes. */
+static void publish(struct rig *r, const char *path, str body)
+{
+    char text[512], query[200], hex[HMAC_HEX];
+    uint8_t md5[16], mac[HMAC_BYTES];
+    crypto_md5(body, md5);
+    crypto_hex(md5, sizeof md5, hex);
+    snprintf(query, sizeof query,
+             "auth_key=k-orchard&auth_timestamp=1790000000&auth_version=1.0&body_md5=%.32s", hex);
+    snprintf(text, sizeof text, "POST\n%s\n%s", path, query);
+    struct hmac *key = hmac_create(S("s-9f2b-orchard"));
+    str signed_text = str_z(text);
+    hmac_sign(key, &signed_text, 1, mac);
+    hmac_destroy(&key);
+    crypto_hex(mac, sizeof mac, hex);
+    snprintf(text, sizeof text,
+             "POST %s?%s&auth_signature=%.64s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n",
+             path, query, hex, body.n);
+    say(r, text);
+    while (body.n > 0) {
+        ssize_t n = write(r->peer, body.p, body.n < 65536 ? body.n : 65536);
+        body = str_from(body, n > 0 ? (size_t)n : 0);
+        turns(r);
+    }
+}
+
+/* The largest allocation, as told by the sanitizer under which the unit tests run. */
+static size_t largest;
+
+static void allocated(const volatile void *p, size_t n)
+{
+    (void)p;
+    largest = n > largest ? n : largest;
+}
+static void freed(const volatile void *p)
+{
+    (void)p;
+}
+int __sanitizer_install_malloc_and_free_hooks(void (*)(const volatile void *, size_t),
+                                              void (*)(const volatile void *))
+    __attribute__((weak));
+
+/* What a batch takes goes by its bytes, not by its commas. */
+static void batch_of_commas(void **state)
+{
+    (void)state;
+    enum { ELEMENTS = 500000, BODY_MAX = 1 << 20 };
+    struct rig *r = rig_create();
+    struct buf body;
+    buf_init(&body, BODY_MAX);
+    buf_add(&body, S("{\"batch\":[1"));
+    for (int i = 1; i < ELEMENTS; i++)
+        buf_add(&body, S(",1"));
+    buf_add(&body, S("]}"));
+    rig_connect(r);
+    if (__sanitizer_install_malloc_and_free_hooks)
+        __sanitizer_install_malloc_and_free_hooks(allocated, freed);
+    largest = 0;
+    publish(r, "/apps/4711/batch_events", buf_str(&body));
+    assert_in_range(largest, 0, 4 * BODY_MAX);
+    assert_true(heard(r, "HTTP/1.1 400 "));
+    assert_true(heard(r, "batch[0]: Event must be a JSON object"));
+    buf_finish(&body);
+    rig_destroy(r);
+}
+
+/* Elements as short as they can be, each with room. */
+static void batch_of_short_ones(void **state)
+{
+    (void)state;
+    enum { ELEMENTS = 1000 };
+    struct rig *r = rig_create();
+    struct buf body;
+    buf_init(&body, 1 << 20);
+    for (int i = 0; i < ELEMENTS; i++)
+        buf_add(&body, i ? S(",{\"name\":\"a\",\"channel\":\"b\"}")
+                         : S("{\"batch\":[{\"name\":\"a\",\"channel\":\"b\"}"));
+    rig_connect(r);
+    buf_add(&body, S("]}"));
+    publish(r, "/apps/4711/batch_events", buf_str(&body));
+    assert_true(heard(r, "HTTP/1.1 200 OK\r\n"));
+    forget(r);
+    body.n -= 2;
+    buf_add(&body, S(",1]}"));
+    publish(r, "/apps/4711/batch_events", buf_str(&body));
+    assert_true(heard(r, "batch[1000]: Event must be a JSON object"));
+    buf_finish(&body);
+    rig_destroy(r);
+}
+
 /* HTTP/1.0 needs no Host, but nobody can be sent elsewhere without one. */
 static void redirect_without_host(void **state)
 {
@@ -671,6 +762,8 @@ static void redirect_without_host(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(batch_of_commas),
+        cmocka_unit_test(batch_of_short_ones),
         cmocka_unit_test(redirect_without_host),
         cmocka_unit_test(small_body_is_dropped),
         cmocka_unit_test(dropped_body_never_comes),
