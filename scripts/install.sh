@@ -27,7 +27,7 @@ example)
     ;;
 test)
     packages="$packages libcmocka-dev libjansson-dev clang libclang-rt-14-dev"
-    packages="$packages chromium nginx-light haproxy caddy prometheus openssl"
+    packages="$packages chromium nginx-light haproxy caddy prometheus openssl curl"
     python_is_usable || packages="$packages python3 python3-venv"
     python3 -c 'import yaml' 2>/dev/null || packages="$packages python3-yaml"
     node_is_usable || packages="$packages nodejs npm"

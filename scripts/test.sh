@@ -51,7 +51,7 @@ step "talk tests over TLS (asan)" tests/talk/run.py --tls build-asan/sockudo
 step "start tests (asan)" tests/start/run.py build-asan/sockudo
 step "lifecycle" tests/lifecycle/run.py build-asan/sockudo
 step "clients" tests/clients/run.sh build/sockudo
-step "webhooks" tests/webhooks/run.py build/sockudo
+step "webhooks (asan)" tests/webhooks/run.py build-asan/sockudo
 step "metrics" tests/metrics/run.py build-asan/sockudo
 step "monitoring" tests/metrics/monitoring.py
 step "autobahn" tests/autobahn.sh build-asan/tests/ws_echo build-asan/autobahn

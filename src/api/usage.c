@@ -6,19 +6,11 @@
 
 #include "api/answer.h"
 #include "api/route.h"
+#include "base/cgroup.h"
 
 struct memory {
     unsigned long long total, used;
 };
-
-static bool number_read(const char *path, unsigned long long *out)
-{
-    FILE *f = fopen(path, "re");
-    bool got = f && fscanf(f, "%llu", out) == 1;
-    if (f)
-        fclose(f);
-    return got;
-}
 
 static unsigned long long available(const struct sysinfo *s)
 {
@@ -37,15 +29,14 @@ static struct memory memory_now(void)
 {
     struct sysinfo s;
     struct memory m = {0};
-    unsigned long long limit, current;
     if (sysinfo(&s) == 0) {
         m.total = (unsigned long long)s.totalram * s.mem_unit;
         unsigned long long free_bytes = available(&s);
         m.used = free_bytes < m.total ? m.total - free_bytes : 0;
     }
-    if (number_read("/sys/fs/cgroup/memory.max", &limit) && limit < m.total &&
-        number_read("/sys/fs/cgroup/memory.current", &current))
-        m = (struct memory){limit, current < limit ? current : limit};
+    struct cgroup_memory group = cgroup_memory();
+    if (group.limit != 0 && group.used != 0 && (m.total == 0 || group.limit < m.total))
+        m = (struct memory){group.limit, group.used < group.limit ? group.used : group.limit};
     return m;
 }
 

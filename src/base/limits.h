@@ -77,6 +77,7 @@ enum {
 enum {
     DESCRIPTORS_RESERVED = 64,    /* R6: for logs, metrics, backends */
     DESCRIPTORS_PER_WORKER = 8,   /* R6: and these */
+    DESCRIPTORS_OF_METRICS = 2,   /* R6: one in so many of the reserve, for the metrics listener */
     LISTEN_PAUSE_MS = 100,        /* R6: without descriptors */
     MEMORY_SHORT = 80,            /* R10: percent of the limit; no new WebSockets, no publishes */
     MEMORY_SHED = 90,             /* R10: percent; what can be spared goes */

@@ -117,8 +117,8 @@ static void leave_if_idle(struct stream *s, void *ctx)
 static bool is_crowded(struct worker_thread *t)
 {
     const struct node *n = t->worker.node;
-    uint32_t half = (uint32_t)(n->last_fd - n->full_fd) / 2;
-    if (!is_service(t) || n->last_fd == 0 || t->worker.pool.live < (half ? half : 1))
+    uint32_t share = (uint32_t)(n->last_fd - n->full_fd) / DESCRIPTORS_OF_METRICS;
+    if (!is_service(t) || n->last_fd == 0 || t->worker.pool.live < (share ? share : 1))
         return false;
     stream_each(&t->worker.pool, leave_if_idle, NULL);
     return true;

@@ -4,85 +4,16 @@
 #include "server/memory_watch.h"
 #include "queue/queue.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
 
 #define MIB ((uint64_t)1 << 20)
 
-static char root[] = "/tmp/groups-XXXXXX";
-
-static void file_write(const char *path, const char *text)
-{
-    char full[512];
-    snprintf(full, sizeof full, "%s/%s", root, path);
-    for (char *p = full + sizeof root; (p = strchr(p, '/')) != NULL; p++) {
-        *p = 0;
-        mkdir(full, 0700);
-        *p = '/';
-    }
-    FILE *f = fopen(full, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-static int groups_make(void **state)
-{
-    (void)state;
-    if (!mkdtemp(root))
-        return -1;
-    file_write("memory.max", "max\n");
-    file_write("a/memory.max", "1000\n");
-    file_write("a/b/memory.max", "2000\n");
-    file_write("c/memory.max", "junk\n");
-    file_write("memory/memory.limit_in_bytes", "9223372036854771712\n");
-    file_write("memory/x/memory.limit_in_bytes", "500\n");
-    return 0;
-}
-
-static int groups_remove(void **state)
-{
-    char command[64];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    return system(command);
-}
-
-static void limits_of_groups(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *groups;
-        uint64_t limit;
-    } rows[] = {
-        {"0::/\n", 0},
-        {"0::/a\n", 1000},
-        {"0::/a/b\n", 1000}, /* a limit above counts too */
-        {"0::/a/b/not/seen", 1000},
-        {"0::/c\n", 0},
-        {"", 0},
-        {"\n", 0},
-        {"nonsense", 0},
-        {"3:cpu,memory:/x\n2:cpuset:/a\n", 500},
-        {"3:memory:/x/y\n0::/a\n", 500},
-        {"3:memory:/not/seen\n", 0},
-        {"3:memoryless:/x\n", 0},
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++)
-        if (memory_limit_of_groups(root, str_z(rows[i].groups)) != rows[i].limit)
-            fail_msg("%s: %llu", rows[i].groups,
-                     (unsigned long long)memory_limit_of_groups(root, str_z(rows[i].groups)));
-    assert_true(memory_limit_find() > 0);
-}
-
 static void bodies_and_jobs_leave_room(void **state)
 {
     (void)state;
+    assert_true(memory_limit_find() > 0);
     assert_int_equal(memory_limit_of_bodies(0), HTTP_BODIES_MAX);
     assert_int_equal(memory_limit_of_bodies(UINT64_MAX), HTTP_BODIES_MAX);
     assert_int_equal(memory_limit_of_bodies(1024 * MIB), HTTP_BODIES_MAX);
@@ -165,7 +96,6 @@ static void trims_after_many_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(limits_of_groups, groups_make, groups_remove),
         cmocka_unit_test(bodies_and_jobs_leave_room),
         cmocka_unit_test(short_and_enough),
         cmocka_unit_test(reclaims_while_short),
