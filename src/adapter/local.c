@@ -12,8 +12,7 @@ static void local_close(struct adapter *a)
     (void)a;
 }
 
-static enum when local_subscribe(struct adapter *a, str app, str channel,
-                                 struct adapter_call *call)
+static enum when local_subscribe(struct adapter *a, str app, str channel, struct adapter_call *call)
 {
     (void)a, (void)app, (void)channel, (void)call;
     return DONE;

@@ -15,8 +15,8 @@ static unsigned method_of(str m)
 
 static unsigned status_of(int status)
 {
-    static const int statuses[] = {101, 200, 202, 308, 400, 401, 403, 404, 405, 408,
-                                   413, 415, 426, 429, 431, 500, 501, 503};
+    static const int statuses[] = {101, 200, 202, 308, 400, 401, 403, 404, 405,
+                                   408, 413, 415, 426, 429, 431, 500, 501, 503};
     _Static_assert(COUNT_OF(statuses) == label_status_OTHER, "as in labels.def");
     unsigned i = 0;
     while (i < COUNT_OF(statuses) && statuses[i] != status)

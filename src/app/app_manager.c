@@ -118,8 +118,7 @@ enum when app_answer_with(struct app_answer *out, struct app *found)
     return DONE;
 }
 
-bool app_manager_reload(struct app_manager *m, const struct app_manager_options *opt,
-                        struct err *e)
+bool app_manager_reload(struct app_manager *m, const struct app_manager_options *opt, struct err *e)
 {
     return m->drv->reload(m, opt, e);
 }

@@ -12,7 +12,7 @@
 struct frame {
     _Atomic uint32_t refs;
     uint32_t payload; /* bytes of the message it carries, before compression; 0: no message */
-    bool droppable; /* a channel event: may be left out for a slow reader, if so configured */
+    bool droppable;   /* a channel event: may be left out for a slow reader, if so configured */
     size_t n;
     char bytes[];
 };

@@ -84,7 +84,7 @@ struct metrics_app {
     char id[];
 };
 enum { METRICS_APP_BUCKETS = 4096 }; /* a channel's first subscriber looks its app up here */
-struct metrics_thread { /* one thread's counters */
+struct metrics_thread {              /* one thread's counters */
     struct metrics_node_cells cells;
     struct metrics_thread *next;
     struct metrics_app *buckets[METRICS_APP_BUCKETS];

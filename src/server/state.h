@@ -23,7 +23,7 @@ struct server {
     bool has_service;
     arena memory; /* for as long as the server */
     struct metrics_format metrics;
-    str queue_driver; /* of the start */
+    str queue_driver;    /* of the start */
     int64_t watchdog_ms; /* 0: nobody watches */
     bool has_tls;        /* the main listener's */
     int64_t tls_look_ms; /* when to look at the files again */

@@ -151,9 +151,8 @@ static void bad_segments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_route),
-        cmocka_unit_test(listeners), cmocka_unit_test(other_methods), cmocka_unit_test(slashes),
-        cmocka_unit_test(segments),    cmocka_unit_test(bad_segments),
+        cmocka_unit_test(every_route), cmocka_unit_test(listeners), cmocka_unit_test(other_methods),
+        cmocka_unit_test(slashes),     cmocka_unit_test(segments),  cmocka_unit_test(bad_segments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
