@@ -12,12 +12,6 @@ static void answer_word(struct request *q, int status, str word)
     buf_finish(&more);
 }
 
-static void count_app(void *ctx, struct app *app)
-{
-    (void)app;
-    ++*(size_t *)ctx;
-}
-
 static bool has_been_reached(const struct request *q, enum label_backend b)
 {
     return node_backend(q->worker->node, b) != BACKEND_NEVER;
@@ -25,13 +19,12 @@ static bool has_been_reached(const struct request *q, enum label_backend b)
 
 static bool node_is_fine(struct request *q)
 {
-    size_t apps = 0;
     if (atomic_load(&q->worker->node->draining)) {
         answer_word(q, 503, S("DRAINING"));
         return false;
     }
-    app_manager_each(q->worker->node->apps, count_app, &apps);
-    bool fine = apps > 0 && has_been_reached(q, label_backend_ADAPTER) &&
+    bool fine = !app_manager_is_empty(q->worker->node->apps) &&
+                has_been_reached(q, label_backend_ADAPTER) &&
                 has_been_reached(q, label_backend_APP_STORE);
     if (!fine)
         answer_word(q, 503, S("ERROR"));

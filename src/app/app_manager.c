@@ -94,6 +94,11 @@ enum when app_by_id(struct app_manager *m, struct handle asker, str id, struct a
     return name_fits(id) ? m->drv->by_id(m, id, out, &call) : DONE;
 }
 
+bool app_manager_is_empty(struct app_manager *m)
+{
+    return m->drv->is_empty(m);
+}
+
 void app_manager_each(struct app_manager *m, app_each_fn *fn, void *ctx)
 {
     m->drv->each(m, fn, ctx);

@@ -49,6 +49,8 @@ enum when app_by_id(struct app_manager *m, struct handle asker, str id, struct a
 /* Takes the apps of a newer file. Errors as for the create; then nothing has changed. */
 NODISCARD bool app_manager_reload(struct app_manager *m, const struct app_manager_options *opt,
                                   struct err *e);
+/* There is no app, and the driver would know. */
+bool app_manager_is_empty(struct app_manager *m);
 /* Calls fn for every app the driver knows without asking a backend; fn borrows the record. */
 void app_manager_each(struct app_manager *m, app_each_fn *fn, void *ctx);
 

@@ -26,6 +26,7 @@ struct app_driver {
                         struct app_call *call);
     enum when (*by_id)(struct app_manager *m, str id, struct app_answer *out,
                        struct app_call *call);
+    bool (*is_empty)(struct app_manager *m); /* false also if the driver cannot know */
     void (*each)(struct app_manager *m, app_each_fn *fn, void *ctx);
     /* The apps of the file have changed, or the driver's own copies are to be forgotten. On false
      * everything stays as it was. */

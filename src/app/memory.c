@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
+
 struct table {
     struct app **slots; /* open addressing, at most half full */
     size_t mask;
@@ -21,16 +23,6 @@ struct memory {
     pthread_rwlock_t lock;
     struct set set;
 };
-
-/* FNV-1a. The names are the operator's own; what clients ask for only walks the probes of a table
- * that is half empty. */
-static size_t hash_of(str s)
-{
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
-    return (size_t)(h ^ h >> 32);
-}
 
 static str name_of(const struct app *a, bool by_key)
 {
@@ -49,7 +41,7 @@ static void table_init(struct table *t, size_t count)
 /* The slot that holds the name, or the empty one where it would go. */
 static struct app **table_at(const struct table *t, str name, bool by_key)
 {
-    size_t i = hash_of(name) & t->mask;
+    size_t i = hash_bytes(name) & t->mask;
     while (t->slots[i] != NULL && !str_eq(name_of(t->slots[i], by_key), name))
         i = (i + 1) & t->mask;
     return &t->slots[i];
@@ -144,6 +136,15 @@ static enum when memory_by_id(struct app_manager *manager, str id, struct app_an
     return find((struct memory *)manager, id, false, out);
 }
 
+static bool memory_is_empty(struct app_manager *manager)
+{
+    struct memory *m = (struct memory *)manager;
+    pthread_rwlock_rdlock(&m->lock);
+    bool is_empty = m->set.count == 0;
+    pthread_rwlock_unlock(&m->lock);
+    return is_empty;
+}
+
 static void memory_each(struct app_manager *manager, app_each_fn *fn, void *ctx)
 {
     struct memory *m = (struct memory *)manager;
@@ -161,6 +162,7 @@ const struct app_driver app_memory = {
     .close = memory_close,
     .by_key = memory_by_key,
     .by_id = memory_by_id,
+    .is_empty = memory_is_empty,
     .each = memory_each,
     .reload = memory_reload,
 };

@@ -77,6 +77,11 @@ static enum when scripted_by_id(struct app_manager *m, str id, struct app_answer
     return answer(s, NULL, out, call);
 }
 
+static bool scripted_is_empty(struct app_manager *m)
+{
+    return ((struct scripted *)m)->count == 0;
+}
+
 static void scripted_each(struct app_manager *m, app_each_fn *fn, void *ctx)
 {
     struct scripted *s = (struct scripted *)m;
@@ -128,6 +133,7 @@ const struct app_driver app_scripted = {
     .close = scripted_close,
     .by_key = scripted_by_key,
     .by_id = scripted_by_id,
+    .is_empty = scripted_is_empty,
     .each = scripted_each,
     .reload = scripted_reload,
 };

@@ -121,6 +121,9 @@ static void each_lists_all(void **state)
     int seen = 0;
     app_manager_each(m, count, &seen);
     assert_int_equal(seen, 3);
+    assert_false(app_manager_is_empty(m));
+    assert_true(app_manager_reload(m, &(struct app_manager_options){S("memory"), NULL, 0}, &e));
+    assert_true(app_manager_is_empty(m));
     app_manager_destroy(&m);
     for (int i = 0; i < 3; i++)
         app_unref(&apps[i]);
