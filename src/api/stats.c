@@ -51,21 +51,19 @@ static void sum_add(struct registry_totals *sum, const struct registry_totals *t
 }
 
 /* Apps without state are left out. */
-static void app_write(struct stats *s, struct app *app)
+static void app_write(struct stats *s, struct app *app, const struct registry_totals *t)
 {
     struct node *n = s->q->worker->node;
-    struct registry_totals t;
     int64_t connections = atomic_load(&app_live_get(&n->lives, app->id)->connections);
-    registry_totals(n->registry, app->id, &t);
-    if (connections == 0 && t.channels == 0)
+    if (connections == 0 && t->channels == 0)
         return;
     buf_add(&s->apps, s->app_count++ ? S(",{\"app_id\":") : S("{\"app_id\":"));
     json_add_string(&s->apps, app->id);
     buf_char(&s->apps, ',');
-    counts_write(&s->apps, connections, &t);
+    counts_write(&s->apps, connections, t);
     buf_char(&s->apps, '}');
     s->connections += connections;
-    sum_add(&s->sum, &t);
+    sum_add(&s->sum, t);
 }
 
 static void app_collect(void *ctx, struct app *app)
@@ -88,10 +86,17 @@ static void apps_write(struct stats *s)
     app_manager_each(s->q->worker->node->apps, app_collect, s);
     if (s->known_count)
         qsort(s->known, s->known_count, sizeof *s->known, by_id);
+    str *ids = mem_alloc((s->known_count + 1) * sizeof *ids);
+    struct registry_totals *totals = mem_alloc((s->known_count + 1) * sizeof *totals);
+    for (size_t i = 0; i < s->known_count; i++)
+        ids[i] = s->known[i]->id;
+    registry_totals(s->q->worker->node->registry, ids, s->known_count, totals);
     for (size_t i = 0; i < s->known_count; i++) {
-        app_write(s, s->known[i]);
+        app_write(s, s->known[i], &totals[i]);
         app_unref(&s->known[i]);
     }
+    free(totals);
+    free(ids);
     free(s->known);
 }
 

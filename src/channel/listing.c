@@ -1,4 +1,6 @@
 /* channel/listing.c - questions to the registry: counts, names, members, totals. */
+#include <stdlib.h>
+
 #include "base/buf.h"
 #include "channel/record.h"
 
@@ -78,28 +80,41 @@ bool registry_members(struct registry *r, str app, str name, struct snapshot *ou
     return some;
 }
 
-void registry_totals(struct registry *r, str app, struct registry_totals *out)
+static int by_text(const void *a, const void *b)
 {
-    memset(out, 0, sizeof *out);
+    return str_cmp(*(const str *)a, *(const str *)b);
+}
+
+static void totals_add(struct registry_totals *t, const struct record *rec)
+{
+    if (rec->hidden) {
+        t->users++;
+        t->authenticated += rec->subscriptions;
+        return;
+    }
+    t->channels++;
+    t->subscriptions += rec->subscriptions;
+    if (rec->presence) {
+        t->presence_channels++;
+        t->presence_subscriptions += rec->subscriptions;
+        t->presence_members += rec->presence->count;
+    }
+}
+
+void registry_totals(struct registry *r, const str *apps, size_t n, struct registry_totals *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = (struct registry_totals){0};
     for (int i = 0; i < REGISTRY_PARTITIONS; i++) {
         struct partition *p = &r->parts[i];
         pthread_mutex_lock(&p->lock);
         for (uint32_t b = 0; b < p->bucket_count; b++)
             for (const struct record *rec = p->buckets[b]; rec; rec = rec->next) {
-                if (!rec->subscriptions || !str_eq(record_app(rec), app))
-                    continue;
-                if (rec->hidden) {
-                    out->users++;
-                    out->authenticated += rec->subscriptions;
-                    continue;
-                }
-                out->channels++;
-                out->subscriptions += rec->subscriptions;
-                if (rec->presence) {
-                    out->presence_channels++;
-                    out->presence_subscriptions += rec->subscriptions;
-                    out->presence_members += rec->presence->count;
-                }
+                str app = record_app(rec);
+                const str *at =
+                    rec->subscriptions && n ? bsearch(&app, apps, n, sizeof *apps, by_text) : NULL;
+                if (at)
+                    totals_add(&out[at - apps], rec);
             }
         partition_unlock(p);
     }

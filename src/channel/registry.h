@@ -168,12 +168,12 @@ void registry_each(struct registry *r, str app, str prefix,
 /* Presence members in join order: their ids as JSON strings and infos, in a snapshot to release.
  * False: none. */
 NODISCARD bool registry_members(struct registry *r, str app, str name, struct snapshot *out);
-/* Totals of an app for /stats: all NULL-safe. */
+/* Totals of each of n apps, whose ids are sorted (str_cmp): one walk over all records. */
 struct registry_totals {
     uint64_t channels, subscriptions, presence_channels, presence_subscriptions, presence_members,
         users, authenticated;
 };
-void registry_totals(struct registry *r, str app, struct registry_totals *out);
+void registry_totals(struct registry *r, const str *apps, size_t n, struct registry_totals *out);
 
 /* Names of a signed-in user's hidden channel: buf of the caller, no client can write it. */
 struct buf;

@@ -640,7 +640,8 @@ static void signin_is_undone(void **state)
     sign_in_watcher(&w);
     leave(w.fd);
     assert_int_equal(adapter_scripted_unsubscribed(node.adapter), 2);
-    registry_totals(node.registry, S("1"), &totals);
+    str app = S("1");
+    registry_totals(node.registry, &app, 1, &totals);
     assert_int_equal(totals.users + totals.authenticated, 0);
     assert_true(adapter_scripted_release(node.adapter, true));
     assert_true(adapter_scripted_release(node.adapter, false));
