@@ -32,9 +32,25 @@ bool hooks_begin(struct hooks *h)
     return is_news;
 }
 
-void hooks_begin_failed(struct hooks *h)
+int64_t hooks_begin_failed(struct hooks *h, int64_t now_ms)
 {
     h->occupied = false;
+    return hooks_retell(h, now_ms);
+}
+
+int64_t hooks_retell(struct hooks *h, int64_t now_ms)
+{
+    if (h->retell_ms == 0)
+        h->retell_ms = now_ms + HOOKS_RETELL_MS;
+    return h->retell_ms;
+}
+
+bool hooks_retell_is_due(struct hooks *h, int64_t now_ms)
+{
+    if (h->retell_ms == 0 || h->retell_ms > now_ms)
+        return false;
+    h->retell_ms = 0;
+    return true;
 }
 
 int64_t hooks_empty(struct hooks *h, int64_t now_ms)
@@ -180,6 +196,6 @@ int64_t hooks_looked(struct hooks *h, int64_t now_ms)
     if (h->look_ms > now_ms)
         return 0; /* it is set already */
     int64_t leaver_ms = h->first ? h->first->due_ms : 0;
-    h->look_ms = earlier(earlier(h->count_due_ms, h->vacate_ms), leaver_ms);
+    h->look_ms = earlier(earlier(h->count_due_ms, h->vacate_ms), earlier(h->retell_ms, leaver_ms));
     return h->look_ms;
 }

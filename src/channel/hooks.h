@@ -12,7 +12,12 @@
 
 #include "base/base.h"
 
-enum { HOOKS_GRACE_MS = 3000, HOOKS_COUNT_SLOW_ABOVE = 100, HOOKS_COUNT_SLOW_MS = 5000 };
+enum {
+    HOOKS_GRACE_MS = 3000,
+    HOOKS_RETELL_MS = 1000,
+    HOOKS_COUNT_SLOW_ABOVE = 100,
+    HOOKS_COUNT_SLOW_MS = 5000,
+};
 
 struct hooks_leaver { /* a user who has left but is not yet removed */
     struct hooks_leaver *next, *prev, *chain;
@@ -28,6 +33,7 @@ struct hooks {
     int64_t counted_ms;   /* when; 0: never */
     int64_t count_due_ms; /* a deadline is set for the next; 0: none */
     int64_t vacate_ms;    /* when its end is to be told; 0: not empty */
+    int64_t retell_ms;    /* when a beginning that was refused is to be told; 0: none */
     int64_t look_ms;      /* the record is looked at then; 0: no deadline is set */
     struct hooks_leaver *first, *last; /* in the order of their deadlines */
     struct hooks_leaver **buckets;
@@ -45,8 +51,13 @@ bool hooks_begin(struct hooks *h);
 int64_t hooks_empty(struct hooks *h, int64_t now_ms);
 /* True, once: channel_vacated is to be told; after those who left. */
 bool hooks_vacate(struct hooks *h, int64_t now_ms);
-/* channel_occupied could not be told: the next subscription tells it. */
-void hooks_begin_failed(struct hooks *h);
+/* channel_occupied could not be told: the next subscription tells it, or the end of this deadline.
+ */
+int64_t hooks_begin_failed(struct hooks *h, int64_t now_ms);
+/* member_added could not be told. Gives when to tell all that is not known. */
+int64_t hooks_retell(struct hooks *h, int64_t now_ms);
+/* True, once: the deadline has passed, tell of channel and members whatever was not. */
+bool hooks_retell_is_due(struct hooks *h, int64_t now_ms);
 
 /* A user came with his first subscription. True: member_added is to be told. */
 bool hooks_user_came(struct hooks *h, str user_id);

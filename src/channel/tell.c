@@ -65,14 +65,28 @@ static void tell_look_count(struct registry *r, struct loop *from, struct record
         look_by(r, rec, due_ms);
 }
 
+/* A member on lease is still there. */
+static bool is_empty(const struct record *rec)
+{
+    return rec->subscriptions == 0 && (!rec->presence || rec->presence->count == 0);
+}
+
 /* False: nobody knows of the channel, so nothing else of it is told either. */
-static bool tell_began(struct registry *r, struct loop *from, struct record *rec)
+static bool tell_began(struct registry *r, struct loop *from, struct record *rec, int64_t now_ms)
 {
     if (!hooks_begin(rec->hooks) || tell(r, from, rec, WEBHOOK_CHANNEL_OCCUPIED, S("")))
         return true;
-    hooks_begin_failed(rec->hooks);
-    count_dropped();
+    look_by(r, rec, hooks_begin_failed(rec->hooks, now_ms));
     return false;
+}
+
+static bool tell_added(struct registry *r, struct loop *from, struct record *rec, struct member *m,
+                       int64_t now_ms)
+{
+    m->is_told = tell(r, from, rec, WEBHOOK_MEMBER_ADDED, m->user_id);
+    if (!m->is_told)
+        look_by(r, rec, hooks_retell(rec->hooks, now_ms));
+    return m->is_told;
 }
 
 void tell_joined(struct registry *r, struct loop *from, struct record *rec, const struct join *j,
@@ -80,14 +94,24 @@ void tell_joined(struct registry *r, struct loop *from, struct record *rec, cons
 {
     if (!has_hooks(r, rec, j->app))
         return;
-    if (!tell_began(r, from, rec))
+    if (!tell_began(r, from, rec, j->now_ms))
         return;
-    if (newcomer)
-        newcomer->is_told = !hooks_user_came(rec->hooks, j->user_id) ||
-                            tell(r, from, rec, WEBHOOK_MEMBER_ADDED, j->user_id);
-    if (newcomer && !newcomer->is_told)
-        count_dropped();
+    if (newcomer && !hooks_user_came(rec->hooks, j->user_id))
+        newcomer->is_told = true; /* of his leaving nobody was told */
+    else if (newcomer)
+        tell_added(r, from, rec, newcomer, j->now_ms);
     tell_look_count(r, from, rec, j->now_ms);
+}
+
+/* What was refused when it began, if it has not ended. */
+static void tell_again(struct registry *r, struct record *rec, int64_t now_ms)
+{
+    if (is_empty(rec) || !tell_began(r, NULL, rec, now_ms))
+        return;
+    for (struct member *m = rec->presence ? rec->presence->first : NULL; m; m = m->next)
+        if (!m->is_told && !tell_added(r, NULL, rec, m, now_ms))
+            return;
+    tell_look_count(r, NULL, rec, now_ms);
 }
 
 void tell_member_left(struct registry *r, struct record *rec, const struct member *m,
@@ -100,8 +124,7 @@ void tell_member_left(struct registry *r, struct record *rec, const struct membe
 /* A member on lease is told of as removed before his channel as vacated. */
 static void tell_look_empty(struct registry *r, struct record *rec, int64_t now_ms)
 {
-    bool is_empty = rec->subscriptions == 0 && (!rec->presence || rec->presence->count == 0);
-    int64_t due_ms = is_empty ? hooks_empty(rec->hooks, now_ms) : 0;
+    int64_t due_ms = is_empty(rec) ? hooks_empty(rec->hooks, now_ms) : 0;
     if (due_ms)
         look_by(r, rec, due_ms);
 }
@@ -131,6 +154,8 @@ static void tell_run(struct registry *r, struct record *rec, int64_t now_ms)
 {
     struct hooks *h = rec->hooks;
     tell_gone(r, rec, now_ms);
+    if (hooks_retell_is_due(h, now_ms))
+        tell_again(r, rec, now_ms);
     if (hooks_count_is_due(h, now_ms))
         tell_look_count(r, NULL, rec, now_ms);
     if (rec->subscriptions == 0 && hooks_vacate(h, now_ms) &&

@@ -138,12 +138,12 @@ static bool has_members(int channel)
 }
 
 /* Under the lock of the channel's partition, so in the order of its changes. */
-static bool is_busy; /* whoever is told refuses now and then what can be told again */
+static bool is_busy; /* whoever is told refuses now and then; all of it must be told again */
 
 static bool is_refused(const struct channel_event *e)
 {
-    uint32_t again = WEBHOOK_CHANNEL_VACATED | WEBHOOK_MEMBER_REMOVED | WEBHOOK_SUBSCRIPTION_COUNT;
-    return is_busy && (e->kind & again) && pick(4) == 0;
+    uint32_t once = WEBHOOK_CLIENT_EVENT | WEBHOOK_CACHE_MISS;
+    return is_busy && !(e->kind & once) && pick(4) == 0;
 }
 
 static bool on_told(void *ctx, struct loop *from, const struct channel_event *e)
