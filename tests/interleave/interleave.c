@@ -29,9 +29,9 @@
 
 #include "base/json.h"
 #include "conn/conn.h"
-#include "server/worker.h"
 #include "support/adapter_scripted.h"
 #include "support/cache_scripted.h"
+#include "support/test_node.h"
 
 enum { WORKERS = 3, CLIENTS = 4, STEPS = 60, CHANNELS = 4, USERS = 3, EXPECTED = 256 };
 enum { SEND_BUFFER = 4096, ROUNDS_MAX = 500, LEASE_MS = 4000, SETTLE_S = 6, SETTLE_LEASE_S = 10 };
@@ -96,9 +96,7 @@ static void trace_on_death(void)
 
 /* ---- the node ---- */
 
-static struct node node;
-static struct worker_thread threads[WORKERS];
-static struct loop *loops[WORKERS];
+static struct test_node rig;
 static struct hmac *hmac;
 static bool is_slow;    /* the cache answers LATER */
 static bool is_faulty;  /* and fails at times */
@@ -178,11 +176,8 @@ static bool on_told(void *ctx, struct loop *from, const struct channel_event *e)
 
 static struct app *app_make(uint32_t webhook_events)
 {
-    struct app *app = app_create();
-    app->id = arena_str(&app->memory, S("1"));
-    app->key = arena_str(&app->memory, S("k"));
-    app->secret = arena_str(&app->memory, S("s"));
-    app->enabled = app->enable_client_messages = app->enable_user_authentication = true;
+    struct app *app = test_app();
+    app->enable_client_messages = app->enable_user_authentication = true;
     app->enable_watchlist_events = app->enable_subscription_count = true;
     app->webhook_events = webhook_events;
     return app;
@@ -190,37 +185,18 @@ static struct app *app_make(uint32_t webhook_events)
 
 static void node_open(void)
 {
-    struct err e;
-    struct app *app = app_make(is_late ? 0 : WEBHOOKS_ALL);
-    struct app_manager_options apps = {STR("memory"), &app, 1};
-    struct cache_options cache = {.driver = STR("memory"), .now_ms = clock_now};
-    memset(&node, 0, sizeof node);
-    app_lives_init(&node.lives);
-    node.worker_count = WORKERS;
-    node.settings = settings_create();
-    node.settings->activity_timeout_ms = 1000000000;
-    node.settings->user_authentication_timeout_ms = 1000000000;
-    node.settings->max_payload_bytes = node.settings->max_message_bytes = 65536;
-    node.settings->max_frame_bytes = 65536;
-    node.apps = app_manager_create(&apps, &e);
-    node.cache =
-        is_slow ? cache_create_with(&cache_scripted, &cache, &e) : cache_create(&cache, &e);
-    struct adapter_options adapter = {.driver = STR("local")};
-    node.adapter = is_far ? adapter_create_with(&adapter_scripted, &adapter, &e)
-                          : adapter_create(&adapter, &e);
-    CHECK(node.apps && node.cache && node.adapter);
-    app_unref(&app);
-    node_use(&node);
-    for (uint16_t i = 0; i < WORKERS; i++) {
-        CHECK(worker_init(&threads[i], &node, i, clock_now, NULL, &e));
-        loops[i] = &threads[i].worker.loop;
-    }
+    test_node_open(&rig, &(struct test_node_options){.workers = WORKERS,
+                                                     .clock = clock_now,
+                                                     .app = app_make(is_late ? 0 : WEBHOOKS_ALL),
+                                                     .cache = is_slow ? &cache_scripted : NULL,
+                                                     .adapter = is_far ? &adapter_scripted : NULL});
+    rig.node.settings->activity_timeout_ms = 1000000000;
+    rig.node.settings->user_authentication_timeout_ms = 1000000000;
     if (is_slow)
-        cache_scripted_mail(node.cache, loops);
-    node.registry = registry_create(WORKERS, loops, node.adapter, node.cache, 3600000);
+        cache_scripted_mail(rig.node.cache, rig.loops);
     memset(told, 0, sizeof told);
-    registry_set_teller(node.registry, on_told, NULL);
-    registry_set_lease(node.registry, is_leasing ? LEASE_MS : 0);
+    registry_set_teller(rig.node.registry, on_told, NULL);
+    registry_set_lease(rig.node.registry, is_leasing ? LEASE_MS : 0);
 }
 
 /* As after SIGHUP. */
@@ -231,10 +207,10 @@ static void webhooks_begin(void)
     struct app_manager_options apps = {STR("memory"), &app, 1};
     struct app_list *all = app_list_create(&app, 1);
     note("the app has webhooks");
-    CHECK(app_manager_reload(node.apps, &apps, &e));
+    CHECK(app_manager_reload(rig.node.apps, &apps, &e));
     for (int i = 0; i < WORKERS; i++) {
-        worker_use_apps(&threads[i], all);
-        worker_turn(&threads[i], 0);
+        worker_use_apps(&rig.threads[i], all);
+        worker_turn(&rig.threads[i], 0);
     }
     app_list_unref(&all);
     app_unref(&app);
@@ -243,8 +219,8 @@ static void webhooks_begin(void)
 static void all_leave(void)
 {
     for (int i = 0; i < WORKERS; i++)
-        worker_close_streams(&threads[i]);
-    registry_tick(node.registry, INT64_MAX);
+        worker_close_streams(&rig.threads[i]);
+    registry_tick(rig.node.registry, INT64_MAX);
     for (int channel = 0; channel < CHANNELS; channel++)
         if (told[channel].occupied || has_members(channel) || told[channel].count)
             broken(-1, "all have left, and webhooks do not say so", str_z(names[channel]));
@@ -253,15 +229,7 @@ static void all_leave(void)
 static void node_close(void)
 {
     all_leave();
-    for (int i = 0; i < WORKERS; i++)
-        worker_finish(&threads[i]);
-    registry_destroy(&node.registry);
-    adapter_destroy(&node.adapter);
-    cache_destroy(&node.cache);
-    app_manager_destroy(&node.apps);
-    app_lives_finish(&node.lives);
-    settings_unref(&node.settings);
-    node_use(NULL);
+    test_node_close(&rig);
 }
 
 /* ---- clients and what they know ---- */
@@ -341,7 +309,7 @@ static void client_open(int i)
     c->worker = (int)pick(WORKERS);
     memcpy(c->said_before, client_sent[i], sizeof c->said_before);
     c->user = i % USERS; /* two clients are one user */
-    struct stream *s = stream_open(&threads[c->worker].worker.pool, fd[1], &opening);
+    struct stream *s = stream_open(&rig.threads[c->worker].worker.pool, fd[1], &opening);
     CHECK(s);
     expect(c, ANSWER_ESTABLISHED);
     conn_upgrade(s, &(struct upgrade){.key = S("k"), .query = S("")});
@@ -455,7 +423,7 @@ static void publish(int channel)
     uint32_t from = pick(WORKERS + 1);
     int n = snprintf(data, sizeof data, "\"%ld\"", ++published[channel]);
     note("publish %s to %s from %u", data, names[channel], from);
-    registry_publish(node.registry, from == WORKERS ? NULL : loops[from],
+    registry_publish(rig.node.registry, from == WORKERS ? NULL : rig.loops[from],
                      message_create(S("1"), str_z(names[channel]), S("e"), str_of(data, (size_t)n),
                                     S(""), MESSAGE_HTTP));
 }
@@ -470,20 +438,20 @@ static void terminate(int user)
     is_terminated[user] = true;
     for (int i = 0; i < CLIENTS; i++)
         clients[i].is_doomed |= clients[i].user == user && clients[i].is_watching;
-    registry_close_user(node.registry, from == WORKERS ? NULL : loops[from], S("1"), str_z(id),
-                        WIRE_TERMINATED);
+    registry_close_user(rig.node.registry, from == WORKERS ? NULL : rig.loops[from], S("1"),
+                        str_z(id), WIRE_TERMINATED);
 }
 
 static void cache_answer(void)
 {
     bool fail = is_faulty && pick(4) == 0;
-    if (is_slow && cache_scripted_release(node.cache, fail))
+    if (is_slow && cache_scripted_release(rig.node.cache, fail))
         note("the cache %s", fail ? "fails" : "answers");
 }
 
 static void adapter_answer(void)
 {
-    if (is_far && adapter_scripted_release(node.adapter, pick(4) != 0))
+    if (is_far && adapter_scripted_release(rig.node.adapter, pick(4) != 0))
         note("the adapter answers");
 }
 
@@ -784,7 +752,7 @@ static void turn(uint32_t w)
 {
     note("worker %u turns", w);
     clock_ms++;
-    worker_turn(&threads[w], 0);
+    worker_turn(&rig.threads[w], 0);
 }
 
 /* Only in a faulty schedule do answers come too late: a deadline of Confirm is a miss. */
@@ -792,12 +760,12 @@ static void time_passes(int64_t ms)
 {
     for (bool more = !is_faulty && (is_far || is_slow); more;) {
         for (int w = 0; w < WORKERS; w++)
-            worker_turn(&threads[w], 0);
-        more = is_far && adapter_scripted_release(node.adapter, true);
-        more |= is_slow && cache_scripted_release(node.cache, false);
+            worker_turn(&rig.threads[w], 0);
+        more = is_far && adapter_scripted_release(rig.node.adapter, true);
+        more |= is_slow && cache_scripted_release(rig.node.cache, false);
     }
     clock_ms += ms;
-    registry_tick(node.registry, clock_ms);
+    registry_tick(rig.node.registry, clock_ms);
 }
 
 static void rare_step(int i)
@@ -845,12 +813,12 @@ static void settle_now(int enough)
     for (int round = 0; quiet < enough; round++) {
         size_t moved = 0;
         CHECK(round < ROUNDS_MAX);
-        while (is_far && adapter_scripted_release(node.adapter, true))
+        while (is_far && adapter_scripted_release(rig.node.adapter, true))
             moved++;
-        while (is_slow && cache_scripted_release(node.cache, false))
+        while (is_slow && cache_scripted_release(rig.node.cache, false))
             moved++;
         for (int w = 0; w < WORKERS; w++)
-            worker_turn(&threads[w], 0);
+            worker_turn(&rig.threads[w], 0);
         for (int i = 0; i < CLIENTS; i++)
             moved += listen_to(i);
         quiet = moved ? 0 : quiet + 1;

@@ -13,14 +13,12 @@
 
 #include "api/http.h"
 #include "base/crypto.h"
-#include "server/worker.h"
 #include "support/adapter_scripted.h"
 #include "support/app_scripted.h"
 #include "support/cache_scripted.h"
+#include "support/test_node.h"
 
-static struct node node;
-static struct worker_thread thread;
-static struct loop *loops[1];
+static struct test_node rig;
 
 static int64_t clock_ms = 1000000; /* stands still until the test moves it */
 static bool is_far, is_slow, has_users;
@@ -31,48 +29,19 @@ static int64_t test_clock(void *unused)
     return clock_ms;
 }
 
-static int64_t wall_s(void)
-{
-    return 1790000000;
-}
-
 static int begin(void **state)
 {
     (void)state;
-    struct err e;
-    struct app *app = app_create();
-    app->id = arena_str(&app->memory, S("1"));
-    app->key = arena_str(&app->memory, S("k"));
-    app->secret = arena_str(&app->memory, S("s"));
-    app->enabled = true;
+    struct app *app = test_app();
     app->enable_user_authentication = has_users;
     app->enable_watchlist_events = has_users;
     app->enable_client_messages = has_users;
-    struct app_manager_options apps = {S("scripted"), &app, 1};
-    struct cache_options cache = {.driver = STR("memory")};
-    memset(&node, 0, sizeof node);
-    app_lives_init(&node.lives);
-    node.wall_s = wall_s;
-    node.worker_count = 1;
-    node.settings = settings_create();
-    node.settings->activity_timeout_ms = 120000;
-    node.settings->health_check_timeout_ms = 2000;
-    node.settings->user_authentication_timeout_ms = 30000;
-    node.settings->max_payload_bytes = 65536;
-    node.settings->max_message_bytes = node.settings->max_frame_bytes = 1 << 20;
-    node.settings->max_body_bytes = 1 << 20;
-    node.apps = app_manager_create_with(&app_scripted, &apps, &e);
-    node.cache =
-        is_slow ? cache_create_with(&cache_scripted, &cache, &e) : cache_create(&cache, &e);
-    struct adapter_options adapter = {.driver = STR("local")};
-    node.adapter = is_far ? adapter_create_with(&adapter_scripted, &adapter, &e)
-                          : adapter_create(&adapter, &e);
-    assert_true(node.apps && node.cache && node.adapter);
-    app_unref(&app);
-    node_use(&node);
-    assert_true(worker_init(&thread, &node, 0, test_clock, NULL, &e));
-    loops[0] = &thread.worker.loop;
-    node.registry = registry_create(1, loops, node.adapter, node.cache, 3600000);
+    test_node_open(&rig, &(struct test_node_options){.workers = 1,
+                                                     .clock = test_clock,
+                                                     .app = app,
+                                                     .apps = &app_scripted,
+                                                     .cache = is_slow ? &cache_scripted : NULL,
+                                                     .adapter = is_far ? &adapter_scripted : NULL});
     return 0;
 }
 
@@ -111,22 +80,14 @@ static int begin_far_with_users(void **state)
 static int end(void **state)
 {
     (void)state;
-    worker_close_streams(&thread);
-    worker_finish(&thread);
-    registry_destroy(&node.registry);
-    adapter_destroy(&node.adapter);
-    cache_destroy(&node.cache);
-    app_manager_destroy(&node.apps);
-    app_lives_finish(&node.lives);
-    settings_unref(&node.settings);
-    node_use(NULL);
+    test_node_close(&rig);
     return 0;
 }
 
 static void turn(void)
 {
     for (int i = 0; i < 3; i++)
-        worker_turn(&thread, 0);
+        worker_turn(&rig.threads[0], 0);
 }
 
 /* Opens a connection and sends `text`; gives the client's end. */
@@ -134,7 +95,7 @@ static int say(const char *text)
 {
     int fd[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
-    assert_non_null(http_open(&thread.worker, fd[1], HTTP_MAIN));
+    assert_non_null(http_open(&rig.threads[0].worker, fd[1], HTTP_MAIN));
     assert_int_equal(send(fd[0], text, strlen(text), 0), (ssize_t)strlen(text));
     turn();
     return fd[0];
@@ -155,7 +116,7 @@ static bool heard(int fd, const char *what)
 static void ws22_store_is_away(void **state)
 {
     (void)state;
-    app_scripted_mode(node.apps, APP_ANSWER_FAIL);
+    app_scripted_mode(rig.node.apps, APP_ANSWER_FAIL);
     const metrics_cell *errors = metrics_app(S("unknown"))->cells.connection_errors;
     uint64_t before = errors[label_error_type_APP_VALIDATION_FAILED];
     int fd = say(upgrade);
@@ -166,50 +127,50 @@ static void ws22_store_is_away(void **state)
     assert_true(heard(fd, "503"));
     close(fd);
     turn();
-    assert_int_equal(atomic_load(&node.connections), 0);
-    assert_int_equal(thread.worker.pool.live, 0);
+    assert_int_equal(atomic_load(&rig.node.connections), 0);
+    assert_int_equal(rig.threads[0].worker.pool.live, 0);
 }
 
 static void ws22_store_is_slow(void **state)
 {
     (void)state;
-    app_scripted_mode(node.apps, APP_ANSWER_LATER);
+    app_scripted_mode(rig.node.apps, APP_ANSWER_LATER);
     int good = say(upgrade), bad = say(upgrade), gone = say(upgrade);
     int up = say("GET /up/1 HTTP/1.1\r\nHost: x\r\n\r\nGET /live HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(heard(good, "101 Switching") && !heard(good, "established"));
-    assert_int_equal(thread.worker.parked, 3);
+    assert_int_equal(rig.threads[0].worker.parked, 3);
     close(gone);
     turn();
-    assert_true(app_scripted_release(node.apps, false));
-    assert_true(app_scripted_release(node.apps, true));
-    assert_true(app_scripted_release(node.apps, false)); /* nobody is there any more */
+    assert_true(app_scripted_release(rig.node.apps, false));
+    assert_true(app_scripted_release(rig.node.apps, true));
+    assert_true(app_scripted_release(rig.node.apps, false)); /* nobody is there any more */
     assert_false(heard(up, "200"));
-    assert_true(app_scripted_release(node.apps, false));
+    assert_true(app_scripted_release(rig.node.apps, false));
     turn();
     assert_true(heard(good, "pusher:connection_established"));
     assert_true(heard(bad, "App lookup failed"));
     assert_true(heard(up, "X-Health-Check: OK"));
-    assert_int_equal(thread.worker.parked, 0);
-    assert_int_equal(atomic_load(&node.connections), 1);
+    assert_int_equal(rig.threads[0].worker.parked, 0);
+    assert_int_equal(atomic_load(&rig.node.connections), 1);
     close(good);
     close(bad);
     close(up);
     turn();
-    assert_int_equal(atomic_load(&node.connections), 0);
-    assert_int_equal(thread.worker.pool.live, 0);
+    assert_int_equal(atomic_load(&rig.node.connections), 0);
+    assert_int_equal(rig.threads[0].worker.pool.live, 0);
 }
 
 /* Its answer comes when the drain has passed by: who would be told of it any more (WS-118)? */
 static void ws118_store_answers_into_the_drain(void **state)
 {
     (void)state;
-    app_scripted_mode(node.apps, APP_ANSWER_LATER);
+    app_scripted_mode(rig.node.apps, APP_ANSWER_LATER);
     int fd = say(upgrade);
-    atomic_store(&node.draining, true);
-    assert_true(app_scripted_release(node.apps, false));
+    atomic_store(&rig.node.draining, true);
+    assert_true(app_scripted_release(rig.node.apps, false));
     turn();
     assert_true(heard(fd, "{\"code\":4100,\"message\":\"Server shutting down\"}"));
-    assert_int_equal(atomic_load(&node.connections), 0);
+    assert_int_equal(atomic_load(&rig.node.connections), 0);
     close(fd);
     turn();
 }
@@ -220,25 +181,25 @@ static void up_does_not_wait_for_a_slow_store(void **state)
 {
     static const char ask[] = "GET /up/1 HTTP/1.1\r\nHost: x\r\n\r\n";
     (void)state;
-    app_scripted_mode(node.apps, APP_ANSWER_LATER);
+    app_scripted_mode(rig.node.apps, APP_ANSWER_LATER);
     int fd = say(ask);
-    clock_ms += node.settings->health_check_timeout_ms - 100;
+    clock_ms += rig.node.settings->health_check_timeout_ms - 100;
     turn();
     assert_false(heard(fd, "X-Health-Check"));
     clock_ms += 400;
     turn();
-    assert_true(heard(fd, "503") && app_scripted_asked(node.apps) == 1);
+    assert_true(heard(fd, "503") && app_scripted_asked(rig.node.apps) == 1);
     assert_int_equal(send(fd, ask, strlen(ask), 0), (ssize_t)strlen(ask));
     turn();
-    assert_true(app_scripted_release(node.apps, true)); /* of the first */
+    assert_true(app_scripted_release(rig.node.apps, true)); /* of the first */
     turn();
     assert_false(heard(fd, "X-Health-Check"));
-    assert_true(app_scripted_release(node.apps, false));
+    assert_true(app_scripted_release(rig.node.apps, false));
     turn();
     assert_true(heard(fd, "X-Health-Check: OK"));
     close(fd);
     turn();
-    assert_int_equal(thread.worker.pool.live, 0);
+    assert_int_equal(rig.threads[0].worker.pool.live, 0);
 }
 
 /* Turns until nothing more comes; gives the bytes the client heard. */
@@ -265,7 +226,7 @@ static void r9_packets_full_of_work(void **state)
     static const char request[] = "GET /live HTTP/1.1\r\nHost: x\r\n\r\n";
     static char packet[PINGS * 6 + 1];
     (void)state;
-    app_scripted_mode(node.apps, APP_ANSWER_NOW);
+    app_scripted_mode(rig.node.apps, APP_ANSWER_NOW);
     int fd = say(upgrade);
     assert_true(heard(fd, "pusher:connection_established"));
     for (size_t i = 0; i < PINGS; i++)
@@ -292,7 +253,7 @@ static void sec2_trickled_message(void **state)
     static const char next[] = {0x00, (char)0x81, 0, 0, 0, 0, 'x'};
     static const char ping[] = {(char)0x89, (char)0x80, 0, 0, 0, 0};
     (void)state;
-    app_scripted_mode(node.apps, APP_ANSWER_NOW);
+    app_scripted_mode(rig.node.apps, APP_ANSWER_NOW);
     int fd = say(upgrade);
     assert_true(heard(fd, "pusher:connection_established"));
     assert_int_equal(send(fd, first, sizeof first, 0), sizeof first);
@@ -322,7 +283,7 @@ static void sec2_messages_without_a_pause(void **state)
     static const char message[] = "\x81\x8d\0\0\0\0{\"event\":\"x\"}";
     char turned[sizeof message - 1];
     (void)state;
-    app_scripted_mode(node.apps, APP_ANSWER_NOW);
+    app_scripted_mode(rig.node.apps, APP_ANSWER_NOW);
     int fd = say(upgrade);
     assert_true(heard(fd, "pusher:connection_established"));
     memcpy(turned, message + HEAD, sizeof turned - HEAD);
@@ -361,7 +322,7 @@ static void send_text(int fd, const char *json)
 static int subscriber(const char *channel)
 {
     char text[128];
-    app_scripted_mode(node.apps, APP_ANSWER_NOW);
+    app_scripted_mode(rig.node.apps, APP_ANSWER_NOW);
     int fd = say(upgrade);
     assert_true(heard(fd, "pusher:connection_established"));
     snprintf(text, sizeof text, "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"%s\"}}",
@@ -381,7 +342,7 @@ static void leave(int fd)
 {
     close(fd);
     turn();
-    assert_int_equal(thread.worker.pool.live, 0);
+    assert_int_equal(rig.threads[0].worker.pool.live, 0);
 }
 
 static void subscribe_waits_for_the_adapter(void **state)
@@ -391,13 +352,13 @@ static void subscribe_waits_for_the_adapter(void **state)
     assert_false(heard(fd, "subscription_succeeded"));
     close(gone);
     turn();
-    assert_int_equal(adapter_scripted_unsubscribed(node.adapter), 1);
-    assert_true(adapter_scripted_release(node.adapter, true));
+    assert_int_equal(adapter_scripted_unsubscribed(rig.node.adapter), 1);
+    assert_true(adapter_scripted_release(rig.node.adapter, true));
     turn();
     assert_true(heard(fd, "subscription_succeeded"));
-    assert_true(adapter_scripted_release(node.adapter, true)); /* nobody is there any more */
+    assert_true(adapter_scripted_release(rig.node.adapter, true)); /* nobody is there any more */
     leave(fd);
-    assert_int_equal(adapter_scripted_unsubscribed(node.adapter), 2);
+    assert_int_equal(adapter_scripted_unsubscribed(rig.node.adapter), 2);
 }
 
 static void adapter_is_away(void **state)
@@ -407,8 +368,9 @@ static void adapter_is_away(void **state)
     time_passes(STEP_ADAPTER_MS - 500);
     assert_false(heard(fd, "subscription_succeeded"));
     time_passes(700);
-    assert_true(heard(fd, "subscription_succeeded"));          /* it goes on alone */
-    assert_true(adapter_scripted_release(node.adapter, true)); /* too late, and nothing happens */
+    assert_true(heard(fd, "subscription_succeeded")); /* it goes on alone */
+    assert_true(
+        adapter_scripted_release(rig.node.adapter, true)); /* too late, and nothing happens */
     turn();
     assert_false(heard(fd, "subscription_succeeded"));
     leave(fd);
@@ -418,7 +380,7 @@ static void adapter_says_it_is_away(void **state)
 {
     (void)state;
     int fd = subscriber("a");
-    assert_true(adapter_scripted_release(node.adapter, false));
+    assert_true(adapter_scripted_release(rig.node.adapter, false));
     turn();
     assert_true(heard(fd, "subscription_succeeded"));
     leave(fd);
@@ -428,14 +390,14 @@ static void cache_is_asked_behind_the_adapter(void **state)
 {
     (void)state;
     int fd = subscriber("cache-a");
-    assert_int_equal(cache_scripted_waiting(node.cache), 0);
-    assert_true(adapter_scripted_release(node.adapter, true));
-    assert_int_equal(cache_scripted_waiting(node.cache), 1);
+    assert_int_equal(cache_scripted_waiting(rig.node.cache), 0);
+    assert_true(adapter_scripted_release(rig.node.adapter, true));
+    assert_int_equal(cache_scripted_waiting(rig.node.cache), 1);
     turn();
     assert_false(heard(fd, "subscription_succeeded"));
     time_passes(STEP_CACHE_MS + 200);
     assert_true(heard(fd, "pusher:cache_miss")); /* bounded wait, then a miss */
-    assert_true(cache_scripted_release(node.cache, false));
+    assert_true(cache_scripted_release(rig.node.cache, false));
     turn();
     assert_false(heard(fd, "pusher"));
     leave(fd);
@@ -536,7 +498,7 @@ static struct client connect_client(void)
 {
     struct client c;
     char buffer[4096];
-    app_scripted_mode(node.apps, APP_ANSWER_NOW);
+    app_scripted_mode(rig.node.apps, APP_ANSWER_NOW);
     c.fd = say(upgrade);
     snprintf(buffer, sizeof buffer, "%s", all_heard(c.fd));
     const char *id = strstr(buffer, "socket_id\\\":\\\"");
@@ -577,7 +539,7 @@ static void sign_in_watcher(const struct client *c)
 static void no_time_to_sign_in_is_no_limit(void **state)
 {
     (void)state;
-    node.settings->user_authentication_timeout_ms = 0;
+    rig.node.settings->user_authentication_timeout_ms = 0;
     struct client c = connect_client();
     time_passes(200);
     sign_in_u(&c);
@@ -615,20 +577,20 @@ static void signin_waits_for_the_adapter(void **state)
     sign_in_watcher(&w);
     send_text(w.fd, PING);
     sign_in_u(&gone);
-    assert_true(adapter_scripted_release(node.adapter, true));
+    assert_true(adapter_scripted_release(rig.node.adapter, true));
     turn();
     assert_string_equal(all_heard(w.fd), ""); /* u, whom it watches, is not confirmed */
     close(gone.fd);
     turn();
-    assert_true(adapter_scripted_release(node.adapter, true));
+    assert_true(adapter_scripted_release(rig.node.adapter, true));
     turn();
     const char *at = strstr(all_heard(w.fd), "pusher:signin_success");
     at = at ? strstr(at, "offline") : NULL;
     assert_true(at && strstr(at, "pusher:pong"));
-    assert_true(adapter_scripted_release(node.adapter, true)); /* nobody is there any more */
-    size_t before = adapter_scripted_unsubscribed(node.adapter);
+    assert_true(adapter_scripted_release(rig.node.adapter, true)); /* nobody is there any more */
+    size_t before = adapter_scripted_unsubscribed(rig.node.adapter);
     leave(w.fd);
-    assert_int_equal(adapter_scripted_unsubscribed(node.adapter), before + 2);
+    assert_int_equal(adapter_scripted_unsubscribed(rig.node.adapter), before + 2);
 }
 
 /* Who leaves while his sign-in waits leaves nothing behind. */
@@ -639,12 +601,12 @@ static void signin_is_undone(void **state)
     struct registry_totals totals = {0};
     sign_in_watcher(&w);
     leave(w.fd);
-    assert_int_equal(adapter_scripted_unsubscribed(node.adapter), 2);
+    assert_int_equal(adapter_scripted_unsubscribed(rig.node.adapter), 2);
     str app = S("1");
-    registry_totals(node.registry, &app, 1, &totals);
+    registry_totals(rig.node.registry, &app, 1, &totals);
     assert_int_equal(totals.users + totals.authenticated, 0);
-    assert_true(adapter_scripted_release(node.adapter, true));
-    assert_true(adapter_scripted_release(node.adapter, false));
+    assert_true(adapter_scripted_release(rig.node.adapter, true));
+    assert_true(adapter_scripted_release(rig.node.adapter, false));
     turn();
 }
 
@@ -653,13 +615,14 @@ static void signin_goes_on_alone(void **state)
 {
     (void)state;
     struct client c = connect_client();
-    time_passes(node.settings->user_authentication_timeout_ms - 1000);
+    time_passes(rig.node.settings->user_authentication_timeout_ms - 1000);
     sign_in_u(&c);
     time_passes(STEP_ADAPTER_MS - 500);
     assert_string_equal(all_heard(c.fd), "");
     time_passes(700);
     assert_true(heard(c.fd, "pusher:signin_success"));
-    assert_true(adapter_scripted_release(node.adapter, true)); /* too late, and nothing happens */
+    assert_true(
+        adapter_scripted_release(rig.node.adapter, true)); /* too late, and nothing happens */
     turn();
     assert_string_equal(all_heard(c.fd), "");
     leave(c.fd);
@@ -667,7 +630,7 @@ static void signin_goes_on_alone(void **state)
 
 static void look(void)
 {
-    registry_tick(node.registry, clock_ms);
+    registry_tick(rig.node.registry, clock_ms);
     turn();
 }
 
@@ -721,7 +684,7 @@ static void publish(size_t bytes)
     char *data = mem_alloc(bytes);
     memset(data, 'x', bytes);
     data[0] = data[bytes - 1] = '"';
-    registry_publish(node.registry, NULL,
+    registry_publish(rig.node.registry, NULL,
                      message_create(S("1"), S("a"), S("e"), str_of(data, bytes), S(""), 0));
     free(data);
 }
@@ -736,15 +699,15 @@ static void a_slow_one_who_is_terminated_hears_it(void **state)
     struct client c = connect_client();
     sign_in_u(&c);
     send_text(c.fd, "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"a\"}}");
-    thread.worker.pool.limits.max_messages = 2;
+    rig.threads[0].worker.pool.limits.max_messages = 2;
     for (int i = 0; i < 2; i++) {
         publish(LARGE);
         turn();
     }
     publish(1000);
-    registry_close_user(node.registry, NULL, S("1"), S("u"), WIRE_TERMINATED);
+    registry_close_user(rig.node.registry, NULL, S("1"), S("u"), WIRE_TERMINATED);
     turn();
-    assert_true(thread.worker.pool.dropped > 0);
+    assert_true(rig.threads[0].worker.pool.dropped > 0);
     for (ssize_t more = 1; more > 0; turn()) {
         more = recv(c.fd, got + n, sizeof got - n, 0);
         n += more > 0 ? (size_t)more : 0;
@@ -783,7 +746,7 @@ static void a_list_that_does_not_fit_is_refused(void **state)
     memset(info, 'x', sizeof info - 1);
     info[sizeof info - 1] = '\0';
     struct client a = connect_client(), b = connect_client();
-    thread.worker.json->max = 500;
+    rig.threads[0].worker.json->max = 500;
     join(&a, "a", info);
     assert_true(heard(a.fd, "subscription_succeeded"));
     join(&b, "b", info);
@@ -792,7 +755,7 @@ static void a_list_that_does_not_fit_is_refused(void **state)
     assert_non_null(strstr(answer, "pusher:subscription_error"));
     assert_non_null(strstr(answer, "{\"code\":4100,\"message\":\"Over capacity\"}"));
     assert_true(heard(a.fd, "member_removed"));
-    struct channel_counts counts = registry_counts(node.registry, S("1"), S("presence-a"));
+    struct channel_counts counts = registry_counts(rig.node.registry, S("1"), S("presence-a"));
     assert_true(counts.users == 1 && counts.subscriptions == 1);
     close(b.fd);
     leave(a.fd);
@@ -808,7 +771,7 @@ static void data_that_does_not_fit_is_refused(void **state)
     join(&b, "b", "");
     all_heard(a.fd);
     all_heard(b.fd);
-    thread.worker.json->max = 250;
+    rig.threads[0].worker.json->max = 250;
     snprintf(text, sizeof text,
              "{\"event\":\"client-e\",\"channel\":\"presence-a\",\"data\":{\"k\":\"%0250d\"}}", 0);
     send_text(a.fd, text);
@@ -826,7 +789,7 @@ static void r9_only_the_newest_pong_waits(void **state)
     static char packet[PINGS * BYTES], tail[8];
     char digits[8];
     (void)state;
-    app_scripted_mode(node.apps, APP_ANSWER_NOW);
+    app_scripted_mode(rig.node.apps, APP_ANSWER_NOW);
     int fd = say(upgrade);
     assert_true(heard(fd, "pusher:connection_established"));
     for (unsigned i = 0; i < ROUNDS * PINGS;) {
@@ -839,7 +802,7 @@ static void r9_only_the_newest_pong_waits(void **state)
             ssize_t n = send(fd, packet + sent, sizeof packet - sent, 0);
             sent += n > 0 ? (size_t)n : 0;
         }
-        assert_true(thread.worker.pool.unsent <= CONN_FRAMES_PER_TURN * (2 + 7));
+        assert_true(rig.threads[0].worker.pool.unsent <= CONN_FRAMES_PER_TURN * (2 + 7));
     }
     size_t heard_bytes = 0;
     for (int quiet = 0; quiet < PINGS; quiet++) {

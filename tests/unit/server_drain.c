@@ -1,7 +1,7 @@
 /* unit/server_drain - a worker closes its sockets at an even rate: no step of the drain is a burst,
  * and the last one leaves when the spread is over (design §7; issue: at most twice the even rate).
  */
-#include "server/worker.h"
+#include "support/test_node.h"
 
 #include "api/http.h"
 
@@ -14,8 +14,7 @@
 
 enum { SOCKETS = 1000, SPREAD_MS = 4000, STEP_MS = 10, WINDOW_MS = 100 };
 
-static struct node node;
-static struct worker_thread thread;
+static struct test_node rig;
 static int64_t clock_ms;
 static int client[SOCKETS];
 static bool told[SOCKETS];
@@ -26,69 +25,30 @@ static int64_t test_clock(void *unused)
     return clock_ms;
 }
 
-static int64_t wall_s(void)
-{
-    return 1790000000;
-}
-
 static int begin(void **state)
 {
     (void)state;
-    static struct loop *loops[1];
-    struct err e;
     struct rlimit files;
-    struct app *app = app_create();
-    app->id = arena_str(&app->memory, S("1"));
-    app->key = arena_str(&app->memory, S("k"));
-    app->secret = arena_str(&app->memory, S("s"));
-    app->enabled = true;
-    struct app_manager_options apps = {S("memory"), &app, 1};
-    struct cache_options cache = {.driver = STR("none")};
-    struct adapter_options adapter = {.driver = STR("local")};
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
     files.rlim_cur = files.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
-    memset(&node, 0, sizeof node);
-    memset(&thread, 0, sizeof thread);
     clock_ms = 1000000;
-    app_lives_init(&node.lives);
-    node.wall_s = wall_s;
-    node.worker_count = 1;
-    node.settings = settings_create();
-    node.settings->activity_timeout_ms = 120000;
-    node.settings->max_payload_bytes = 65536;
-    node.settings->max_message_bytes = node.settings->max_frame_bytes = 1 << 20;
-    node.apps = app_manager_create(&apps, &e);
-    node.cache = cache_create(&cache, &e);
-    node.adapter = adapter_create(&adapter, &e);
-    assert_true(node.apps && node.cache && node.adapter);
-    app_unref(&app);
-    node_use(&node);
-    assert_true(worker_init(&thread, &node, 0, test_clock, NULL, &e));
-    loops[0] = &thread.worker.loop;
-    node.registry = registry_create(1, loops, node.adapter, node.cache, 3600000);
+    test_node_open(
+        &rig, &(struct test_node_options){.workers = 1, .clock = test_clock, .app = test_app()});
     return 0;
 }
 
 static int end(void **state)
 {
     (void)state;
-    worker_close_streams(&thread);
-    worker_finish(&thread);
-    registry_destroy(&node.registry);
-    adapter_destroy(&node.adapter);
-    cache_destroy(&node.cache);
-    app_manager_destroy(&node.apps);
-    app_lives_finish(&node.lives);
-    settings_unref(&node.settings);
-    node_use(NULL);
+    test_node_close(&rig);
     return 0;
 }
 
 static void turns(int n)
 {
     while (n-- > 0)
-        worker_turn(&thread, 0);
+        worker_turn(&rig.threads[0], 0);
 }
 
 /* What client i has not read yet holds this. */
@@ -108,7 +68,7 @@ static void connect_all(void)
     for (int i = 0; i < SOCKETS; i++) {
         int fd[2];
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
-        assert_non_null(http_open(&thread.worker, fd[1], HTTP_MAIN));
+        assert_non_null(http_open(&rig.threads[0].worker, fd[1], HTTP_MAIN));
         assert_int_equal(send(fd[0], upgrade, sizeof upgrade - 1, 0), sizeof upgrade - 1);
         client[i] = fd[0];
         told[i] = false;
@@ -117,7 +77,7 @@ static void connect_all(void)
     turns(4);
     for (int i = 0; i < SOCKETS; i++)
         assert_true(hears(i, "connection_established", 22));
-    assert_int_equal(atomic_load(&node.connections), SOCKETS);
+    assert_int_equal(atomic_load(&rig.node.connections), SOCKETS);
 }
 
 /* How many of the clients from `first` on have heard a Close 4200 since the last look; they leave.
@@ -138,7 +98,7 @@ static int newly_told(int first)
 static int drain(int first, int64_t spread_ms)
 {
     int window[WINDOW_MS / STEP_MS] = {0}, sum = 0, most = 0, all = 0, left = SOCKETS - first;
-    worker_drain(&thread, spread_ms);
+    worker_drain(&rig.threads[0], spread_ms);
     turns(1);
     for (int step = 0; step * STEP_MS <= spread_ms; step++) {
         int *at = &window[step % (WINDOW_MS / STEP_MS)];
@@ -152,7 +112,7 @@ static int drain(int first, int64_t spread_ms)
     }
     assert_int_equal(all, left);
     turns(3);
-    assert_int_equal(atomic_load(&node.connections), 0);
+    assert_int_equal(atomic_load(&rig.node.connections), 0);
     return most;
 }
 
@@ -172,7 +132,7 @@ static void no_burst_after_a_peak(void **state)
     for (int i = 0; i < GONE; i++)
         close(client[i]);
     turns(10);
-    assert_int_equal(atomic_load(&node.connections), SOCKETS - GONE);
+    assert_int_equal(atomic_load(&rig.node.connections), SOCKETS - GONE);
     int most = drain(GONE, SPREAD_MS);
     assert_in_range(most, 1, 2 * (SOCKETS - GONE) * WINDOW_MS / SPREAD_MS);
 }
