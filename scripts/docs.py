@@ -19,9 +19,10 @@ HEAD = """# What a client is told
 Made by `scripts/docs.py` from `src/pusher/errors.def`. Change the table, then run the script.
 
 An error reaches a client as `pusher:error` with `code` and `message`. Where it ends the connection,
-the Close frame carries the same code. A refused subscribe is told twice: `pusher:subscription_error`
-with `type`, `status` and the text, then `pusher:error`. A code of `null` means that the command
-could not be understood; it never closes anything. `%s` is filled in when the error is made.
+the Close frame carries the same code; a client of protocol 2 gets that frame alone. A refused subscribe
+is told twice: `pusher:subscription_error` with `type`, `status` and the text, then `pusher:error`. A code
+of `null` means that the command could not be understood; it never closes anything. `%s` is filled in
+when the error is made.
 
 The code of a Close frame tells pusher-js whether to come back:
 

@@ -13,7 +13,7 @@ const char *config_args_help(void)
                  "\n"
                  "  -c, --config FILE   read this configuration file\n"
                  "      --check-config  check the configuration and exit\n"
-                 "      --print-config  check the configuration, print what counts, and exit\n"
+                 "      --print-config  check it, print the values in effect as JSON, and exit\n"
                  "      --strict-config refuse unknown and ignored keys\n"
                  "  -V, --version       print the version and exit\n"
                  "  -h, --help          print this and exit\n"

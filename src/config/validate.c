@@ -343,7 +343,7 @@ static void say_combinations(struct loading *l)
                    "per node",
                    FMT(c->adapter_driver));
     if (c->app_count == 0 && str_eq(c->app_driver, S("memory")))
-        config_say(l, SAY_WARN, "no apps configured");
+        config_say(l, SAY_WARN, "no apps configured, every client is refused with 4001");
 }
 
 bool config_validate(struct loading *l)
