@@ -25,6 +25,16 @@ const char *config_args_help(void)
 
 enum { OPT_CHECK = 256, OPT_STRICT, OPT_PRINT, OPT_HELP_CONFIG };
 
+/* Of letters in one word getopt is still at the word: it names the letter itself. */
+static const char *wrong_one(char **argv)
+{
+    static char letter[3] = "-";
+    if (optopt == 0 || optopt >= OPT_CHECK)
+        return argv[optind - 1];
+    letter[1] = (char)optopt;
+    return letter;
+}
+
 bool config_args_parse(int argc, char **argv, struct config_args *out, struct err *e)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
@@ -38,7 +48,7 @@ bool config_args_parse(int argc, char **argv, struct config_args *out, struct er
     *out = (struct config_args){.config_path = NULL};
     optind = 0; /* glibc: start over, also after an earlier call */
     opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":c:Vh", options, NULL)) != -1;) {
         switch (c) {
         case 'c':
             out->config_path = optarg;
@@ -61,9 +71,11 @@ bool config_args_parse(int argc, char **argv, struct config_args *out, struct er
         case 'h':
             out->want_help = true;
             break;
+        case ':':
+            return err_set(e, ERR_INVALID, "%s needs a value; " USAGE, argv[optind - 1]);
         default:
-            return err_set(e, ERR_INVALID, USAGE);
+            return err_set(e, ERR_INVALID, "unknown option %s; " USAGE, wrong_one(argv));
         }
     }
-    return optind == argc || err_set(e, ERR_INVALID, USAGE);
+    return optind == argc || err_set(e, ERR_INVALID, "\"%s\" is no option; " USAGE, argv[optind]);
 }

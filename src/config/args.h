@@ -16,7 +16,7 @@ struct config_args {
     bool want_version, want_help, want_config_help;
 };
 
-/* false: unknown option or operand; *e holds the usage line, the caller exits 2. */
+/* false: unknown option or operand; *e names it, with the usage line; the caller exits 2. */
 NODISCARD bool config_args_parse(int argc, char **argv, struct config_args *out, struct err *e);
 const char *config_args_help(void);
 

@@ -180,8 +180,8 @@ static bool check_strict(struct loading *l)
 {
     if (!l->args->strict || l->r->strict == 0)
         return true;
-    return config_fail(l, "%zu unknown or ignored key%s, refused by --strict-config", l->r->strict,
-                       l->r->strict == 1 ? "" : "s");
+    return config_fail(l, "%zu of the warnings %s refused by --strict-config", l->r->strict,
+                       l->r->strict == 1 ? "is" : "are");
 }
 
 static bool run(struct loading *l)

@@ -176,9 +176,14 @@ NODISCARD bool config_load(const struct config_args *args, char **environ_list, 
                            struct config_report *r, struct err *e);
 void config_finish(struct config *c);
 
-/* Adds a warning for each option that differs and cannot change while the server runs, with its
- * path and never its value. Returns whether there was one. */
-bool config_needs_restart(const struct config *old, const struct config *fresh,
+/* The options that the process has started with, as far as they cannot change while it runs. */
+struct config_start {
+    uint64_t prints[OPTION_COUNT]; /* 0: it can */
+};
+void config_remember(const struct config *c, struct config_start *out);
+/* Adds a warning for each option that differs from the start and cannot change while the server
+ * runs, with its path and never its value. Returns whether there was one. */
+bool config_needs_restart(const struct config_start *start, const struct config *fresh,
                           struct config_report *r);
 
 /* Writes the effective configuration as JSON, secrets as "***"; the list of all options. false: fd

@@ -5,6 +5,7 @@
  */
 #include "config/load.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 enum { CERTIFICATES_MAX = 1000 };
@@ -72,9 +73,11 @@ static bool read_certificates(struct loading *l)
 /* id: where it was written; key: what it is called there. */
 static bool file_check(struct loading *l, enum option id, const char *key, str path)
 {
-    if (memchr(path.p, 0, path.n) || access(path.p, R_OK) != 0)
-        return config_fail_option(l, id, "\"%s\": cannot read %.*s", key, FMT(path));
-    return true;
+    bool is_path = memchr(path.p, 0, path.n) == NULL;
+    if (is_path && access(path.p, R_OK) == 0)
+        return true;
+    return config_fail_option(l, id, "\"%s\": cannot read %.*s: %s", key, FMT(path),
+                              is_path ? strerror(errno) : "no path");
 }
 
 static bool check_files(struct loading *l)

@@ -54,7 +54,7 @@ static bool unserved(struct loading *l, enum option id, const char *what)
 {
     if (!l->args->check_only)
         return config_fail_option(l, id, "%s is not part of this build", what);
-    config_say(l, SAY_WARN, "%s is not part of this build, a start would fail", what);
+    config_say_strict(l, "%s is not part of this build, a start would fail", what);
     return true;
 }
 
@@ -197,7 +197,7 @@ static bool check_words(struct loading *l)
 {
     static const struct {
         enum option id;
-        const char *words; /* between blanks */
+        const char *words; /* a blank before and behind each */
     } rows[] = {
         {OPT_io_uring, " auto off "},
         {OPT_webhooks_private_addresses, " allow deny "},
@@ -207,8 +207,9 @@ static bool check_words(struct loading *l)
         str word = lower(l, option(l, rows[i].id)->s);
         const char *padded = arena_printf(&l->c->memory, " %.*s ", FMT(word));
         if (word.n == 0 || strstr(rows[i].words, padded) == NULL)
-            return config_fail_option(l, rows[i].id, "\"%.*s\" must be one of:%s",
-                                      FMT(config_options[rows[i].id].path), rows[i].words);
+            return config_fail_option(l, rows[i].id, "\"%.*s\" must be one of: %.*s",
+                                      FMT(config_options[rows[i].id].path),
+                                      FMT(str_trim(str_z(rows[i].words))));
     }
     if (str_eq(lower(l, option(l, OPT_server_role)->s), S("api")))
         return config_fail_option(l, OPT_server_role,

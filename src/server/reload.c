@@ -73,7 +73,7 @@ void server_reload(struct server *s)
     notify_reloading();
     bool good = config_load(s->args, environ, &fresh, &report, &e);
     if (good)
-        config_needs_restart(s->config, &fresh, &report);
+        config_needs_restart(&s->start, &fresh, &report);
     report_print(&report);
     config_report_finish(&report);
     good = good && take(s, &fresh, &e);

@@ -217,6 +217,7 @@ struct server *server_create(const struct config_args *args, struct config *c, s
     descriptors_raise();
     s->args = args;
     s->config = c;
+    config_remember(c, &s->start);
     app_lives_init(&s->node.lives);
     s->node.settings = settings_of(c);
     s->node.wall_s = wall_s;

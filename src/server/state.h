@@ -16,6 +16,7 @@ struct server {
     struct node node;
     const struct config_args *args; /* borrowed; a reload reads the same file again */
     struct config *config;          /* borrowed; a reload replaces what it holds */
+    struct config_start start;      /* what needs a restart has the values of then */
     struct worker_thread *threads;
     struct loop **loops;
     uint16_t worker_count; /* initialised ones */

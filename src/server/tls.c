@@ -30,6 +30,18 @@ static struct tls_set *load(struct server *s, const struct config *c, struct err
     return set;
 }
 
+bool server_tls_check(const struct config *c, struct err *e)
+{
+    if (!c->ssl.enabled)
+        return true;
+    struct tls_options o = options_of(c);
+    struct tls_set *set = tls_set_load(&o, e);
+    bool good = set != NULL;
+    options_free(&o);
+    tls_set_unref(&set);
+    return good;
+}
+
 bool server_tls_open(struct server *s, struct err *e)
 {
     if (!s->config->ssl.enabled)

@@ -105,7 +105,7 @@ def three_ways_to_name_a_file(f):
 def usage(f):
     """CFG-3"""
     status, text = f.run("--nonsense")
-    expect((status, text), status == 2 and text.startswith("usage: "), "usage")
+    expect((status, text), status == 2 and text.startswith("unknown option --nonsense; usage: "), "usage")
 
 
 @case
@@ -148,6 +148,19 @@ def check_and_strict(f):
     f.write("b.json", {"port": "6001"})
     status, text = f.run("-c", "b.json", "--check-config")
     expect((status, text), status == 1 and '"port"' in text, "bad value")
+
+
+@case
+def check_opens_certificates(f):
+    """A key of another certificate is found by --check-config too."""
+    for name in ("a", "b"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                        "/CN=" + name, "-keyout", os.path.join(f.path, name + ".key"), "-out",
+                        os.path.join(f.path, name + ".pem")], check=True, capture_output=True)
+    for key, wanted in (("a.key", 0), ("b.key", 1)):
+        f.write("tls.json", {"ssl": {"enabled": True, "cert_path": "a.pem", "key_path": key}})
+        status, text = f.run("--config", "tls.json", "--check-config")
+        expect((status, text), status == wanted and ("config: fine" if wanted == 0 else '"b.key"') in text, key)
 
 
 @case

@@ -215,6 +215,9 @@ static void unknown_keys(void **state)
     assert_int_equal(said("unknown key"), 2);
     config_finish(&c);
     args.strict = true;
+    args.check_only = true;
+    FAILS("{\"queue\":{\"driver\":\"sqs\"}}", "1 of the warnings is refused by --strict-config");
+    args.check_only = false;
     FAILS("{\"adaptor\":{}}", "--strict-config");
     FAILS("{\"history\":{\"enabled\":true}}", "--strict-config");
     LOADS("{\"port\":6001}");

@@ -172,7 +172,9 @@ static size_t restart_warnings(const char *before, const char *after)
     load_as("json", before, NULL, &c);
     load_as("json", after, NULL, &other);
     config_report_finish(&r);
-    bool needed = config_needs_restart(&c, &other, &r);
+    static struct config_start start;
+    config_remember(&c, &start);
+    bool needed = config_needs_restart(&start, &other, &r);
     config_finish(&c);
     config_finish(&other);
     assert_true(needed == (r.count > 0));

@@ -111,6 +111,10 @@ static void names_what_needs_a_restart(void **state)
     start("");
     reload(",\"instance\":{\"process_id\":\"marked\"}");
     assert_true(last_said("\"instance.process_id\" changed, but needs a restart"));
+    reload(",\"instance\":{\"process_id\":\"marked\"}"); /* it still waits */
+    assert_true(last_said("\"instance.process_id\" changed, but needs a restart"));
+    reload(""); /* as at the start */
+    assert_false(last_said("instance.process_id"));
     reload(",\"webhooks\":{\"ordered\":true,\"retry\":{\"enabled\":false}},"
            "\"instance\":{\"process_id\":\"again\"}");
     assert_false(last_said("webhooks"));
