@@ -20,7 +20,9 @@ static int serve(const struct config_args *args, struct config *c)
         return 1;
     }
     int code = server_run(s);
-    server_destroy(&s);
+    server_destroy(&s); /* it may have something to say, too */
+    if (code == 0)
+        log_info("server", "stopped");
     return code;
 }
 

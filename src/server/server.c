@@ -217,6 +217,8 @@ struct server *server_create(const struct config_args *args, struct config *c, s
     descriptors_raise();
     s->args = args;
     s->config = c;
+    log_info("server", "configuration %s, %zu apps", c->file.n ? c->file.p : "of the defaults",
+             c->app_count);
     config_remember(c, &s->start);
     app_lives_init(&s->node.lives);
     s->node.settings = settings_of(c);
@@ -303,7 +305,6 @@ int server_run(struct server *s)
         certificates_watch(s);
     }
     server_drain(s);
-    log_info("server", "stopped");
     return 0;
 }
 
