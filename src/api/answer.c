@@ -7,6 +7,7 @@
 #include "api/count.h"
 #include "api/limit.h"
 #include "base/json.h"
+#include "base/log.h"
 
 enum { HEAD_ROOM = 512 };
 
@@ -64,6 +65,9 @@ void answer_error(struct request *q, int status, const char *code, const char *f
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    log_fields(LOG_DEBUG, "api", "request refused", LOG_TEXT("method", q->head.method),
+               LOG_TEXT("path", q->head.path), LOG_INTEGER("status", status),
+               LOG_TEXT("code", str_z(code))); /* no text: it may hold what was to be signed */
     buf_init(&b, SIZE_MAX);
     buf_add(&b, S("{\"error\":"));
     json_add_string(&b, str_z(text));
