@@ -31,6 +31,7 @@ enum {
 enum {
     ACCEPTS_PER_TURN = 64,       /* R5 */
     TIMER_BURST = 1000,          /* R5: deadlines in one call */
+    HOOKS_TOLD_AT_ONCE = 256,    /* members in one hold of a partition's lock */
     STREAM_HANDSHAKES = 16,      /* R19: steps of TLS handshakes */
     STREAM_FLUSH_SLICE = 1000,   /* sends */
     STREAM_READ = 64 * 1024,     /* of one connection */

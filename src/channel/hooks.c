@@ -35,13 +35,13 @@ bool hooks_begin(struct hooks *h)
 int64_t hooks_begin_failed(struct hooks *h, int64_t now_ms)
 {
     h->occupied = false;
-    return hooks_retell(h, now_ms);
+    return hooks_retell(h, now_ms + HOOKS_RETELL_MS);
 }
 
-int64_t hooks_retell(struct hooks *h, int64_t now_ms)
+int64_t hooks_retell(struct hooks *h, int64_t due_ms)
 {
     if (h->retell_ms == 0)
-        h->retell_ms = now_ms + HOOKS_RETELL_MS;
+        h->retell_ms = due_ms;
     return h->retell_ms;
 }
 

@@ -54,8 +54,8 @@ bool hooks_vacate(struct hooks *h, int64_t now_ms);
 /* channel_occupied could not be told: the next subscription tells it, or the end of this deadline.
  */
 int64_t hooks_begin_failed(struct hooks *h, int64_t now_ms);
-/* member_added could not be told. Gives when to tell all that is not known. */
-int64_t hooks_retell(struct hooks *h, int64_t now_ms);
+/* member_added could not be told. Gives when to tell all that is not known: due_ms, or before. */
+int64_t hooks_retell(struct hooks *h, int64_t due_ms);
 /* True, once: the deadline has passed, tell of channel and members whatever was not. */
 bool hooks_retell_is_due(struct hooks *h, int64_t now_ms);
 

@@ -85,7 +85,7 @@ static bool tell_added(struct registry *r, struct loop *from, struct record *rec
 {
     m->is_told = tell(r, from, rec, WEBHOOK_MEMBER_ADDED, m->user_id);
     if (!m->is_told)
-        look_by(r, rec, hooks_retell(rec->hooks, now_ms));
+        look_by(r, rec, hooks_retell(rec->hooks, now_ms + HOOKS_RETELL_MS));
     return m->is_told;
 }
 
@@ -103,14 +103,28 @@ void tell_joined(struct registry *r, struct loop *from, struct record *rec, cons
     tell_look_count(r, from, rec, j->now_ms);
 }
 
+/* Others wait for the lock: the rest is told at the next tick. At the end there is none. */
+static bool is_enough(size_t told, int64_t now_ms)
+{
+    return told >= HOOKS_TOLD_AT_ONCE && now_ms != END_MS;
+}
+
 /* What was refused when it began, if it has not ended. */
 static void tell_again(struct registry *r, struct record *rec, int64_t now_ms)
 {
+    size_t told = 0;
     if (is_empty(rec) || !tell_began(r, NULL, rec, now_ms))
         return;
-    for (struct member *m = rec->presence ? rec->presence->first : NULL; m; m = m->next)
-        if (!m->is_told && !tell_added(r, NULL, rec, m, now_ms))
+    for (struct member *m = rec->presence ? rec->presence->first : NULL; m; m = m->next) {
+        if (m->is_told)
+            continue;
+        if (is_enough(told++, now_ms)) {
+            hooks_retell(rec->hooks, now_ms);
             return;
+        }
+        if (!tell_added(r, NULL, rec, m, now_ms))
+            return;
+    }
     tell_look_count(r, NULL, rec, now_ms);
 }
 
@@ -141,7 +155,10 @@ void tell_left(struct registry *r, struct loop *from, struct record *rec, const 
 static void tell_gone(struct registry *r, struct record *rec, int64_t now_ms)
 {
     bool is_taken = true;
-    for (struct hooks_leaver *l; is_taken && (l = hooks_user_gone(rec->hooks, now_ms)); free(l)) {
+    size_t told = 0;
+    for (struct hooks_leaver *l;
+         is_taken && !is_enough(told++, now_ms) && (l = hooks_user_gone(rec->hooks, now_ms));
+         free(l)) {
         str user_id = str_of(l->id, l->n);
         is_taken = tell(r, NULL, rec, WEBHOOK_MEMBER_REMOVED, user_id);
         if (!is_taken)

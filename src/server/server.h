@@ -10,13 +10,12 @@
 
 struct server;
 
-/* Opens everything but serves nobody yet. `args` and `c` are borrowed until the destroy; a reload
- * replaces what *c holds.
- * Errors   ERR_CONFIG, ERR_SYSTEM with one line that says what to do. */
 /* Whether the certificates that a configuration names can be served (--check-config).
  * Errors   ERR_CONFIG, one line that names the file and what is wrong with it */
 NODISCARD bool server_tls_check(const struct config *c, struct err *e);
-
+/* Opens everything but serves nobody yet. `args` and `c` are borrowed until the destroy; a reload
+ * replaces what *c holds.
+ * Errors   ERR_CONFIG, ERR_SYSTEM with one line that says what to do. */
 NODISCARD struct server *server_create(const struct config_args *args, struct config *c,
                                        struct err *e);
 /* Serves until SIGTERM or SIGINT, then drains. Gives the exit code. */

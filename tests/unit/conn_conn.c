@@ -21,7 +21,7 @@
 static struct test_node rig;
 
 static int64_t clock_ms = 1000000; /* stands still until the test moves it */
-static bool is_far, is_slow, has_users;
+static bool is_far, is_slow, has_users, has_hooks;
 
 static int64_t test_clock(void *unused)
 {
@@ -36,6 +36,7 @@ static int begin(void **state)
     app->enable_user_authentication = has_users;
     app->enable_watchlist_events = has_users;
     app->enable_client_messages = has_users;
+    app->webhook_events = has_hooks ? WEBHOOK_MEMBER_ADDED | WEBHOOK_MEMBER_REMOVED : 0;
     test_node_open(&rig, &(struct test_node_options){.workers = 1,
                                                      .clock = test_clock,
                                                      .app = app,
@@ -66,6 +67,14 @@ static int begin_with_users(void **state)
     has_users = true;
     int rc = begin(state);
     has_users = false;
+    return rc;
+}
+
+static int begin_with_hooks(void **state)
+{
+    has_hooks = true;
+    int rc = begin(state);
+    has_hooks = false;
     return rc;
 }
 
@@ -761,6 +770,58 @@ static void a_list_that_does_not_fit_is_refused(void **state)
     leave(a.fd);
 }
 
+/* ---- many members of whom webhooks must be told (webhooks.md §1.2) ---- */
+
+static struct {
+    bool refuses;
+    size_t added, removed;
+} told;
+
+static bool on_told(void *ctx, struct loop *from, const struct channel_event *e)
+{
+    (void)ctx;
+    (void)from;
+    if (told.refuses)
+        return false;
+    told.added += e->kind == WEBHOOK_MEMBER_ADDED;
+    told.removed += e->kind == WEBHOOK_MEMBER_REMOVED;
+    return true;
+}
+
+/* Nobody holds the lock for all of them: so many at once, and the others at the next tick. */
+static void many_members_are_told_bit_by_bit(void **state)
+{
+    enum { MEMBERS = HOOKS_TOLD_AT_ONCE + 20 };
+    static struct client c[MEMBERS];
+    char id[16];
+    (void)state;
+    registry_set_teller(rig.node.registry, on_told, NULL);
+    memset(&told, 0, sizeof told);
+    told.refuses = true;
+    for (int i = 0; i < MEMBERS; i++) {
+        snprintf(id, sizeof id, "m%d", i);
+        c[i] = connect_client();
+        join(&c[i], id, "");
+    }
+    told.refuses = false;
+    time_passes(HOOKS_RETELL_MS + DEADLINE_SLOT_MS);
+    look();
+    assert_int_equal(told.added, HOOKS_TOLD_AT_ONCE);
+    time_passes(DEADLINE_SLOT_MS);
+    look();
+    assert_int_equal(told.added, MEMBERS);
+    for (int i = 0; i < MEMBERS; i++)
+        close(c[i].fd);
+    turn();
+    time_passes(HOOKS_GRACE_MS + DEADLINE_SLOT_MS);
+    look();
+    assert_int_equal(told.removed, HOOKS_TOLD_AT_ONCE);
+    time_passes(DEADLINE_SLOT_MS);
+    look();
+    assert_int_equal(told.removed, MEMBERS);
+    assert_int_equal(told.added, MEMBERS);
+}
+
 /* What others would get of it could be read by nobody. */
 static void data_that_does_not_fit_is_refused(void **state)
 {
@@ -828,6 +889,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ws22_store_is_slow, begin, end),
         cmocka_unit_test_setup_teardown(ws118_store_answers_into_the_drain, begin, end),
         cmocka_unit_test_setup_teardown(up_does_not_wait_for_a_slow_store, begin, end),
+        cmocka_unit_test_setup_teardown(many_members_are_told_bit_by_bit, begin_with_hooks, end),
         cmocka_unit_test_setup_teardown(r9_packets_full_of_work, begin, end),
         cmocka_unit_test_setup_teardown(sec2_trickled_message, begin, end),
         cmocka_unit_test_setup_teardown(sec2_messages_without_a_pause, begin, end),
