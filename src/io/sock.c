@@ -41,7 +41,7 @@ bool sock_resolve(str host, uint16_t port, struct sock_address *out, struct err 
     return true;
 }
 
-int sock_listen(const struct sock_address *a, bool shared, struct err *e)
+static int bound(const struct sock_address *a, bool shared, bool listens, struct err *e)
 {
     int one = 1;
     int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -52,12 +52,26 @@ int sock_listen(const struct sock_address *a, bool shared, struct err *e)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (shared)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
-    if (bind(fd, (const struct sockaddr *)&a->sa, a->n) < 0 || listen(fd, BACKLOG) < 0) {
+    if (bind(fd, (const struct sockaddr *)&a->sa, a->n) < 0 ||
+        (listens && listen(fd, BACKLOG) < 0)) {
         err_set(e, ERR_SYSTEM, "cannot listen on %s: %s", a->text, strerror(errno));
         close(fd);
         return -1;
     }
     return fd;
+}
+
+int sock_listen(const struct sock_address *a, bool shared, struct err *e)
+{
+    return bound(a, shared, true, e);
+}
+
+bool sock_is_free(const struct sock_address *a, struct err *e)
+{
+    int fd = bound(a, false, false, e); /* who listened would take clients and reset them */
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 /* ---- Unix sockets ---- */

@@ -21,6 +21,8 @@ struct sock_address {
 NODISCARD bool sock_resolve(str host, uint16_t port, struct sock_address *out, struct err *e);
 /* Non-blocking, SO_REUSEPORT if `shared`; -1 on error (ERR_SYSTEM names the address). */
 NODISCARD int sock_listen(const struct sock_address *a, bool shared, struct err *e);
+/* Nobody listens there, not even `shared`. No client notices the question. Errors as above. */
+NODISCARD bool sock_is_free(const struct sock_address *a, struct err *e);
 /* A listening Unix socket in the file system. */
 struct sock_unix {
     char path[108]; /* empty: none */

@@ -201,13 +201,7 @@ static bool port_is_free(const struct config *c, struct err *e)
     struct sock_address at;
     if (c->port == 0 || c->unix_socket.enabled)
         return true;
-    if (!sock_resolve(c->host, c->port, &at, e))
-        return false;
-    int fd = sock_listen(&at, false, e);
-    if (fd < 0)
-        return false;
-    close(fd);
-    return true;
+    return sock_resolve(c->host, c->port, &at, e) && sock_is_free(&at, e);
 }
 
 struct server *server_create(const struct config_args *args, struct config *c, struct err *e)

@@ -123,6 +123,23 @@ static void tcp_gets_its_options(void **state)
 }
 
 /* CFG-38 */
+/* Also a port that is shared among the threads of another process. */
+static void a_port_in_use_is_not_free(void **state)
+{
+    struct sock_address at;
+    struct err e;
+    (void)state;
+    for (int shared = 0; shared < 2; shared++) {
+        assert_true(sock_resolve(S("127.0.0.1"), 0, &at, &e));
+        int fd = sock_listen(&at, shared, &e);
+        assert_true(fd >= 0 && sock_resolve(S("127.0.0.1"), sock_port(fd), &at, &e));
+        assert_false(sock_is_free(&at, &e));
+        assert_non_null(strstr(e.text, "Address already in use"));
+        close(fd);
+        assert_true(sock_is_free(&at, &e));
+    }
+}
+
 static void stale_socket_is_replaced(void **state)
 {
     (void)state;
@@ -214,9 +231,13 @@ static void long_paths_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mode_is_exact),          cmocka_unit_test(connections_are_accepted),
-        cmocka_unit_test(tcp_gets_its_options),   cmocka_unit_test(stale_socket_is_replaced),
-        cmocka_unit_test(other_things_stay),      cmocka_unit_test(folder_is_made_or_left_alone),
+        cmocka_unit_test(mode_is_exact),
+        cmocka_unit_test(connections_are_accepted),
+        cmocka_unit_test(tcp_gets_its_options),
+        cmocka_unit_test(a_port_in_use_is_not_free),
+        cmocka_unit_test(stale_socket_is_replaced),
+        cmocka_unit_test(other_things_stay),
+        cmocka_unit_test(folder_is_made_or_left_alone),
         cmocka_unit_test(long_paths_are_refused),
     };
     return cmocka_run_group_tests(tests, begin, end);
